@@ -1,0 +1,550 @@
+#!/usr/bin/env python3
+"""Everything a contributor runs, on a machine with Python and nothing else.
+
+    python3 dev.py demo             run the main job against the sandbox, into CSV
+    python3 dev.py test [ARGS...]   run all tests; ARGS go to pytest
+    python3 dev.py coverage [ARGS...]  the tests, and how much of the tap they reach
+    python3 dev.py lint             ruff and mypy
+    python3 dev.py checks [NAME...] spelling, workflows, meltano.yml, Dockerfile
+    python3 dev.py docs             generate the reference pages and build the site
+    python3 dev.py build            build the package into dist/, and check it
+    python3 dev.py bench [ARGS...]  measure the tap against others; ARGS choose what
+    python3 dev.py check            what CI runs: all of the above, and check-lock
+    python3 dev.py lock [ARGS...]   pin the dependencies anew; ARGS go to uv
+    python3 dev.py check-lock       do requirements/ match pyproject.toml?
+
+Each command makes the environments that it needs (`.venv-…`, hash-checked from
+requirements/) and leaves alone those that are up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # it came with Python 3.11
+    sys.exit(f"dev.py needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT = Path(__file__).resolve().parent
+REQUIREMENTS = ROOT / "requirements"
+CSV_FOLDER = ROOT / "output" / "csv"
+STAMP = ".installed"
+DIGEST_PREFIX = "# dependencies: sha256:"
+
+# requirements/NAME.txt -> what `uv pip compile` makes it from.
+LOCKS: dict[str, tuple[str, ...]] = {
+    "base": ("pyproject.toml",),
+    "build": ("--group", "build"),
+    "checks": ("--group", "checks"),
+    "dev": ("pyproject.toml", "--extra", "sandbox", "--group", "dev"),
+    "docs": ("--group", "docs"),
+    "meltano": ("--group", "meltano"),
+    "tap": ("pyproject.toml", "--extra", "sandbox"),
+    "target-csv": ("--group", "target-csv"),
+    "target-duckdb": ("--group", "target-duckdb"),
+    "target-jsonl": ("--group", "target-jsonl"),
+    "target-postgres": ("--group", "target-postgres"),
+}
+# What Meltano installs for the plugins in meltano.yml.
+PLUGIN_LOCKS = (
+    "build",
+    "tap",
+    "target-csv",
+    "target-duckdb",
+    "target-jsonl",
+    "target-postgres",
+)
+
+
+class CommandError(Exception):
+    """A command that dev.py ran has failed."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment beside this file.
+
+    Attributes:
+        folder: Its folder's name.
+        locks: The requirements files that go into it, in this order.
+        project: Whether the tap itself is installed too, from this checkout.
+    """
+
+    folder: str
+    locks: tuple[str, ...]
+    project: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The environment's folder."""
+        return ROOT / self.folder
+
+    def executable(self, name: str) -> Path:
+        """Tell where one of its commands is.
+
+        Args:
+            name: The command, without a suffix.
+
+        Returns:
+            The command's path, on Windows too.
+        """
+        if os.name == "nt":
+            return self.path / "Scripts" / f"{name}.exe"
+        return self.path / "bin" / name
+
+
+# hatchling comes first, so that the tap is built by what the hashes vouch for.
+DEV = Environment(".venv-dev", ("build", "dev"), project=True)
+MELTANO = Environment(".venv-meltano", ("meltano",))
+CHECKS = Environment(".venv-checks", ("checks",))
+DOCS = Environment(".venv-docs", ("docs",))
+
+SCHEMA_CHECK = ("check-jsonschema", "--builtin-schema")
+# What `checks` runs, by name; none of it needs the network.
+CHECK_COMMANDS: dict[str, tuple[str, ...]] = {
+    "typos": ("typos",),
+    "meltano": (*SCHEMA_CHECK, "vendor.meltano", "meltano.yml"),
+    "workflows": (*SCHEMA_CHECK, "vendor.github-workflows", ".github/workflows/*.yml"),
+    "forms": (
+        *SCHEMA_CHECK,
+        "vendor.github-issue-forms",
+        ".github/ISSUE_TEMPLATE/[!c]*.yml",
+    ),
+    "dependabot": (*SCHEMA_CHECK, "vendor.dependabot", ".github/dependabot.yml"),
+    "zizmor": ("zizmor", "--offline", "--quiet", "--persona=pedantic", ".github"),
+    "dockerfile": ("hadolint", "Dockerfile"),
+}
+
+
+def say(line: str) -> None:
+    """Print one line at once, in order with what the commands print.
+
+    Args:
+        line: What to print.
+    """
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
+    """Run a command in the project's folder.
+
+    Args:
+        *command: The command and its arguments.
+        env: Environment variables to add to this process's own.
+
+    Raises:
+        CommandError: The command could not be run, or failed.
+    """
+    words = [str(word) for word in command]
+    shown = shlex.join(words)
+    try:
+        subprocess.run(  # noqa: S603 - the words are this file's, or the caller's
+            words, cwd=ROOT, check=True, env={**os.environ, **(env or {})}
+        )
+    except subprocess.CalledProcessError as error:
+        message = f"failed with exit code {error.returncode}: {shown}"
+        raise CommandError(message) from error
+    except OSError as error:
+        message = f"could not run {shown}: {error}"
+        raise CommandError(message) from error
+
+
+# -- environments -------------------------------------------------------------
+
+
+def dependency_tables() -> dict[str, object]:
+    """Read what decides over the installed packages from pyproject.toml.
+
+    Returns:
+        The tables, without the rest of the file.
+    """
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project = content["project"]
+    return {
+        "build-system": content["build-system"],
+        "dependencies": project["dependencies"],
+        "dependency-groups": content["dependency-groups"],
+        "optional-dependencies": project["optional-dependencies"],
+        "requires-python": project["requires-python"],
+    }
+
+
+def project_tables() -> dict[str, object]:
+    """Read what an installed tap's metadata are made from.
+
+    Returns:
+        The tables of pyproject.toml that an install depends on.
+    """
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return {
+        "build-system": content["build-system"],
+        "project": content["project"],
+        "hatch": content["tool"]["hatch"],
+    }
+
+
+def digest(*parts: object) -> str:
+    """Digest values that JSON can hold.
+
+    Args:
+        *parts: The values.
+
+    Returns:
+        The digest in hex.
+    """
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def lock_path(name: str) -> Path:
+    """Tell where a requirements file is.
+
+    Args:
+        name: The file's name without its suffix.
+
+    Returns:
+        The path.
+    """
+    return REQUIREMENTS / f"{name}.txt"
+
+
+def install_digest(locks: tuple[str, ...], *, project: bool) -> str:
+    """Digest all that decides over an environment's content.
+
+    Args:
+        locks: The requirements files that go into it.
+        project: Whether the tap itself goes into it.
+
+    Returns:
+        The digest in hex.
+    """
+    return digest(
+        sys.version,
+        sys.base_prefix,
+        str(ROOT),
+        [lock_path(name).read_text(encoding="utf-8") for name in locks],
+        project_tables() if project else None,
+    )
+
+
+def is_stamped(stamp: Path, expected: str) -> bool:
+    """Tell whether an install was completed with this very content.
+
+    Args:
+        stamp: The file that an install leaves behind when it is complete.
+        expected: The digest of the content.
+
+    Returns:
+        Whether there is nothing to do.
+    """
+    return stamp.is_file() and stamp.read_text(encoding="utf-8") == expected
+
+
+def ensure(environment: Environment) -> None:
+    """Make an environment, unless it is there and up to date.
+
+    Args:
+        environment: The environment.
+    """
+    expected = install_digest(environment.locks, project=environment.project)
+    stamp = environment.path / STAMP
+    if is_stamped(stamp, expected):
+        return
+    say(f"Making {environment.folder} (a minute or two, the first time)")
+    shutil.rmtree(environment.path, ignore_errors=True)
+    run(sys.executable, "-m", "venv", environment.path)
+    # Twice quiet: no more than what went wrong.
+    options = ("-qq", "--disable-pip-version-check", "--no-build-isolation")
+    pip = (environment.executable("python"), "-m", "pip", "install", *options)
+    for name in environment.locks:
+        run(*pip, "--require-hashes", "-r", lock_path(name))
+    if environment.project:
+        run(*pip, "--no-deps", "--editable", ROOT)
+    stamp.write_text(expected, encoding="utf-8")
+
+
+def meltano_env() -> dict[str, str]:
+    """Make the variables that Meltano is run with.
+
+    Returns:
+        The variables to add.
+    """
+    # Meltano installs with the uv from its own environment, which must use this
+    # Python and not fetch another one.
+    scripts = str(MELTANO.executable("meltano").parent)
+    return {
+        "MELTANO_PROJECT_ROOT": str(ROOT),
+        "PATH": os.pathsep.join((scripts, os.environ.get("PATH", os.defpath))),
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
+
+
+def ensure_plugins() -> None:
+    """Install Meltano and the plugins of meltano.yml, unless they are up to date."""
+    ensure(MELTANO)
+    expected = digest(
+        install_digest((*MELTANO.locks, *PLUGIN_LOCKS), project=True),
+        (ROOT / "meltano.yml").read_text(encoding="utf-8"),
+    )
+    stamp = ROOT / ".meltano" / STAMP
+    if is_stamped(stamp, expected):
+        return
+    say("Installing Meltano's plugins")
+    # Meltano looks at a plugin's pip_url only, not into the files that it names.
+    run(MELTANO.executable("meltano"), "install", "--clean", env=meltano_env())
+    stamp.write_text(expected, encoding="utf-8")
+
+
+def loader(name: str) -> Path:
+    """Tell where the target is that Meltano has installed.
+
+    Args:
+        name: The loader's name in meltano.yml.
+
+    Returns:
+        The path of its command.
+    """
+    return Environment(f".meltano/loaders/{name}/venv", ()).executable(name)
+
+
+# -- commands -----------------------------------------------------------------
+
+
+def count_rows(path: Path) -> int:
+    """Count the rows of a CSV file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The number of rows below the header.
+    """
+    with path.open(encoding="utf-8", newline="") as lines:
+        return sum(1 for _ in csv.DictReader(lines))
+
+
+def demo(_arguments: list[str]) -> None:
+    """Run the main job against the sandbox and show its files."""
+    ensure_plugins()
+    shutil.rmtree(CSV_FOLDER, ignore_errors=True)
+    # Without --full-refresh a second run would bring only what changed since, and
+    # target-csv writes its files anew each time.
+    job = ("run", "--full-refresh", "tap-betterdata", "target-csv")
+    say(f"Running `meltano {' '.join(job)}`")
+    run(MELTANO.executable("meltano"), *job, env=meltano_env())
+    files = sorted(CSV_FOLDER.glob("*.csv"))
+    if not files:
+        message = f"the job wrote no files into {CSV_FOLDER}"
+        raise CommandError(message)
+    say(f"\nThe rows that were read from the sandbox, in {CSV_FOLDER}:")
+    for path in files:
+        say(f"{count_rows(path):>9,}  {path.relative_to(ROOT)}")
+
+
+def run_tests(*runner: str, arguments: list[str]) -> None:
+    """Run the tests, with all that they need.
+
+    Args:
+        *runner: What runs the module pytest.
+        arguments: What goes to pytest.
+    """
+    for environment in (DEV, CHECKS):
+        ensure(environment)
+    ensure_plugins()
+    # File by file, so that what a file's tests share is made once.
+    parallel = ("-n", "auto", "--dist", "loadfile")
+    run(DEV.executable("python"), *runner, "-m", "pytest", *parallel, *arguments)
+
+
+def test(arguments: list[str]) -> None:
+    """Run the tests."""
+    run_tests(arguments=arguments)
+
+
+def coverage(arguments: list[str]) -> None:
+    """Run the tests, and fail when they reach too little of the tap."""
+    ensure(DEV)
+    tool = DEV.executable("coverage")
+    run(tool, "erase")
+    run_tests("-m", "coverage", "run", arguments=arguments)
+    run(tool, "combine", "--quiet")
+    run(tool, "report")
+
+
+def run_all(environment: Environment, commands: Iterable[tuple[str, ...]]) -> None:
+    """Run all commands of an environment, also when one of them fails.
+
+    Args:
+        environment: The environment.
+        commands: The commands; wildcards are filled in.
+
+    Raises:
+        CommandError: One of them failed, or several.
+    """
+    ensure(environment)
+    failures = []
+    for name, *words in commands:
+        arguments = [
+            found
+            for word in words
+            for found in (sorted(map(str, ROOT.glob(word))) if "*" in word else [word])
+        ]
+        try:
+            run(environment.executable(name), *arguments)
+        except CommandError as error:
+            failures.append(str(error))
+    if failures:
+        raise CommandError("\n".join(failures))
+
+
+def lint(_arguments: list[str]) -> None:
+    """Run the linter, the formatter's check and the type checker, all three."""
+    run_all(DEV, (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)))
+
+
+def checks(arguments: list[str]) -> None:
+    """Check what is no Python: all of it, or what is named."""
+    unknown = sorted(set(arguments) - CHECK_COMMANDS.keys())
+    if unknown:
+        known = ", ".join(CHECK_COMMANDS)
+        message = f"no such check: {', '.join(unknown)}; there are {known}"
+        raise CommandError(message)
+    run_all(CHECKS, [CHECK_COMMANDS[name] for name in arguments or CHECK_COMMANDS])
+
+
+def docs(arguments: list[str]) -> None:
+    """Write the pages that come from the code, and build the site into site/."""
+    ensure(DEV)
+    run(DEV.executable("python"), ROOT / "docs" / "generate.py")
+    ensure(DOCS)
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    mkdocs = DOCS.executable("mkdocs")
+    run(mkdocs, "build", "--strict", "--quiet", *arguments, env=quiet)
+
+
+def lock_header(name: str) -> str:
+    """Make the line that tells what a requirements file was made from.
+
+    Args:
+        name: The file's name without its suffix.
+
+    Returns:
+        The line, without its end.
+    """
+    return DIGEST_PREFIX + digest(dependency_tables(), LOCKS[name])
+
+
+def lock(arguments: list[str]) -> None:
+    """Pin the dependencies anew, keeping the versions that still fit."""
+    REQUIREMENTS.mkdir(exist_ok=True)
+    uv = shutil.which("uv")
+    if uv is None:
+        ensure(MELTANO)
+        uv = str(MELTANO.executable("uv"))
+    options = ("--universal", "--generate-hashes", "--no-header", "--no-annotate")
+    for name, source in LOCKS.items():
+        path = lock_path(name)
+        command = (uv, "pip", "compile", "--quiet", "--python-version", "3.11")
+        run(*command, *options, "-o", path, *arguments, *source)
+        pins = path.read_text(encoding="utf-8").removeprefix(lock_header(name) + "\n")
+        path.write_text(f"{lock_header(name)}\n{pins}", encoding="utf-8")
+
+
+def check_lock(_arguments: list[str]) -> None:
+    """Fail when the requirements files are older than pyproject.toml's tables."""
+    stale = [
+        name
+        for name in LOCKS
+        if not lock_path(name).is_file()
+        or lock_path(name).read_text(encoding="utf-8").splitlines()[:1]
+        != [lock_header(name)]
+    ]
+    if stale:
+        files = ", ".join(f"requirements/{name}.txt" for name in stale)
+        message = f"run `python3 dev.py lock`: pyproject.toml has changed since {files}"
+        raise CommandError(message)
+    say("requirements/ match pyproject.toml")
+
+
+def bench(arguments: list[str]) -> None:
+    """Measure the tap against others; never part of the tests."""
+    ensure(DEV)
+    run(DEV.executable("python"), "-m", "benchmarks", *arguments)
+
+
+def build(_arguments: list[str]) -> None:
+    """Build the package into dist/, and check what is in it."""
+    ensure(DEV)
+    folder = ROOT / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    run(DEV.executable("hatchling"), "build", "--directory", folder)
+    wheel, sdist = (str(path) for path in sorted(folder.iterdir()))
+    twine = ("twine", "check", "--strict", wheel, sdist)
+    run_all(CHECKS, (twine, ("check-wheel-contents", wheel)))
+
+
+def check(arguments: list[str]) -> None:
+    """Run what CI runs."""
+    coverage(arguments)
+    lint([])
+    checks([])
+    docs([])
+    check_lock([])
+
+
+COMMANDS = {
+    "demo": demo,
+    "test": test,
+    "coverage": coverage,
+    "lint": lint,
+    "checks": checks,
+    "docs": docs,
+    "build": build,
+    "bench": bench,
+    "check": check,
+    "lock": lock,
+    "check-lock": check_lock,
+}
+
+
+def main() -> int:
+    """Run the command that the command line names.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(
+        prog="dev.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS)
+    # Whatever follows is the command's own, options too.
+    parser.add_argument("arguments", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
+    try:
+        COMMANDS[options.command](options.arguments)
+    except CommandError as error:
+        sys.stderr.write(f"dev.py: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
