@@ -1,0 +1,446 @@
+"""The truth the sandbox serves: items that can be read, changed and compared with."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+from bisect import bisect_left, bisect_right, insort
+from decimal import Decimal
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from tap_betterdata.sandbox.catalogue import (
+    CHANNELS,
+    Catalogue,
+    Record,
+    category_names,
+    cents,
+    draw,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_betterdata.sandbox.options import Options
+
+_DATE_TIMES = ("lastCountedAt", "updatedAt")
+
+Amount = int | Decimal
+
+# The sums of a category before its first item.
+_NOTHING: tuple[Amount, Amount] = (Decimal("0.00"), 0)
+
+# Items inserted between two others get `<id before>-<serial>`. The serial counts
+# down, so that a later insertion at the same place sorts before an earlier one.
+_FIRST_SERIAL = 999_999
+
+
+class Company:
+    """The inventory of one organization; safe to use from several threads.
+
+    Only the ids are kept in memory. A record is computed from its id unless it was
+    changed or inserted. `version` grows with every change.
+    """
+
+    def __init__(self, options: Options) -> None:
+        """Found the company that the options describe."""
+        self.version = 0
+        self._seed = options.seed
+        self._catalogue = Catalogue(options)
+        self._lock = threading.RLock()
+        # Ids have a fixed width, so the order of the texts is that of the numbers.
+        self._ids = [f"item_{n:07}" for n in range(1, options.item_count + 1)]
+        self._ids_at = {
+            location_id: self._ids[start :: options.locations]
+            for start, location_id in enumerate(self._catalogue.location_names)
+        }
+        self._changed: dict[str, Record] = {}
+        self._next_number = options.item_count + 1
+        self._next_serial = _FIRST_SERIAL
+        # Sorted orders and sums, each kept until the next change.
+        self._views: dict[tuple[object, ...], Any] = {}
+
+    # -- reading ---------------------------------------------------------------
+
+    @property
+    def total(self) -> int:
+        """How many inventory items there are."""
+        return len(self._ids)
+
+    @property
+    def location_ids(self) -> list[str]:
+        """All location ids, also those without items."""
+        return list(self._catalogue.location_names)
+
+    def location_name(self, location_id: str) -> str:
+        """Return the name of a location; KeyError if there is none."""
+        return self._catalogue.location_names[location_id]
+
+    def item(self, item_id: str) -> Record:
+        """Return a copy of one item; KeyError if there is none."""
+        with self._lock:
+            if not _contains(self._ids, item_id):
+                raise KeyError(item_id)
+            return dict(self._record(item_id))
+
+    def items(self, location_id: str | None = None) -> Iterator[Record]:
+        """Yield copies of all items (of a location) in the order of `/inventory`.
+
+        Make no changes while iterating.
+        """
+        for item_id in self._ids_of(location_id):
+            yield dict(self._record(item_id))
+
+    def page(
+        self,
+        window: slice,
+        location_id: str | None = None,
+        sort_by: str = "id",
+        *,
+        descending: bool = False,
+    ) -> tuple[list[Record], int]:
+        """Return the records of one page and the number of all matching ones."""
+        with self._lock:
+            ids = self._order(location_id, sort_by, descending=descending)
+            return [self._record(item_id) for item_id in ids[window]], len(ids)
+
+    # -- changing --------------------------------------------------------------
+
+    def insert(
+        self, location_id: str | None = None, at: int | None = None, **fields: object
+    ) -> Record:
+        """Add an item and return it.
+
+        Args:
+            location_id: Where it lies; chosen by its number when omitted.
+            at: Its position in the default order of `/inventory`; the end when
+                omitted. An `id` among the fields decides the position instead.
+            fields: Fields of the record that shall have these values.
+
+        Raises:
+            ValueError: If the id exists already.
+        """
+        with self._lock:
+            record = self._catalogue.item(self._next_number)
+            record["id"] = self._id_at(at)
+            if location_id is not None:
+                record["locationId"] = location_id
+                record["locationName"] = self.location_name(location_id)
+            record["updatedAt"] = _now()
+            _change(record, fields)
+            if _contains(self._ids, record["id"]):
+                message = f"there is an item {record['id']} already"
+                raise ValueError(message)
+            insort(self._ids, record["id"])
+            insort(self._ids_at.setdefault(record["locationId"], []), record["id"])
+            self._changed[record["id"]] = record
+            self._forget()
+            return dict(record)
+
+    def update(self, item_id: str, **fields: object) -> Record:
+        """Change fields of an item and return it; KeyError if there is none.
+
+        `updatedAt` becomes now, `quantityAvailable` and `totalValue` follow from the
+        others, each unless it is among the fields.
+        """
+        with self._lock:
+            record = self.item(item_id)
+            place = record["locationId"]
+            record["updatedAt"] = _now()
+            _change(record, {**fields, "id": item_id})
+            if record["locationId"] != place:
+                _remove(self._ids_at[place], item_id)
+                insort(self._ids_at.setdefault(record["locationId"], []), item_id)
+                if "locationName" not in fields:
+                    record["locationName"] = self._catalogue.location_names.get(
+                        record["locationId"]
+                    )
+            self._changed[item_id] = record
+            self._forget()
+            return dict(record)
+
+    def delete(self, item_id: str) -> None:
+        """Remove an item; KeyError if there is none."""
+        with self._lock:
+            record = self.item(item_id)
+            _remove(self._ids, item_id)
+            _remove(self._ids_at[record["locationId"]], item_id)
+            self._changed.pop(item_id, None)
+            self._forget()
+
+    # -- available to promise --------------------------------------------------
+
+    def atp_products(self, location_id: str | None = None) -> list[Record]:
+        """Return all ATP rows of a location, as `/inventory/channel-location` does."""
+        return self.atp_page(slice(None), location_id)[0]
+
+    def atp_page(
+        self, window: slice, location_id: str | None = None
+    ) -> tuple[list[Record], int]:
+        """Return the ATP rows of one page and the number of all of them."""
+        with self._lock:
+            stocks: list[_Stock] = self._view(
+                ("stocks", location_id), lambda: self._stocks(location_id)
+            )
+            return [self._atp_row(stock) for stock in stocks[window]], len(stocks)
+
+    def _stocks(self, location_id: str | None) -> list[_Stock]:
+        """Add up the items of each product."""
+        stocks: dict[str, _Stock] = {}
+        for item_id in self._ids_of(location_id):
+            record = self._record(item_id)
+            product_id = record["productMasterId"]
+            if product_id not in stocks:
+                stocks[product_id] = _Stock(record)
+            stocks[product_id].on_hand += _amount(record["quantityOnHand"])
+            stocks[product_id].reserved += _amount(record["quantityReserved"])
+        return [stocks[product_id] for product_id in sorted(stocks)]
+
+    def _atp_row(self, stock: _Stock) -> Record:
+        """Return a row with the documented fields and those of the ATP guide.
+
+        All channels see the same stock, as in the documented sample; they differ by
+        their safety stock. ATP = on hand - reserved - safety stock is documented.
+        """
+        chance = draw(self._seed, "safety", stock.product_id)
+        channels = [
+            _atp_channel(channel, stock, chance >> 8 * position & 0x3F)
+            for position, channel in enumerate(CHANNELS)
+        ]
+        promises = [channel["atp"] for channel in channels]
+        return {
+            "productMasterId": stock.product_id,
+            "productName": stock.name,
+            "globalSku": stock.sku,
+            "channels": channels,
+            "totalOnHand": stock.on_hand,
+            "totalReserved": stock.reserved,
+            "minAtp": min(promises),
+            "maxAtp": max(promises),
+            "hasCritical": any(c["severity"] == "CRITICAL" for c in channels),
+        }
+
+    # -- analytics -------------------------------------------------------------
+
+    def analytics(
+        self, location_id: str | None, start: str | dt.date, end: str | dt.date
+    ) -> Record:
+        """Return the analytics of a period with its days `start` to `end`.
+
+        Values and units are those of today's inventory. Slow-moving are the items
+        last changed before the period, expiring those that expire within it; how the
+        vendor counts them is not documented.
+        """
+        first, last = dt.date.fromisoformat(str(start)), dt.date.fromisoformat(str(end))
+        with self._lock:
+            summary: _Summary = self._view(
+                ("summary", location_id), lambda: self._summarize(location_id)
+            )
+        return {
+            "totalValue": summary.value,
+            "totalUnits": summary.units,
+            **self._turnover(location_id, first, last),
+            "slowMovingItems": bisect_left(summary.changes, str(first)),
+            "expiringItems": bisect_right(summary.expiries, str(last))
+            - bisect_left(summary.expiries, str(first)),
+            "byCategory": summary.by_category(),
+        }
+
+    def _summarize(self, location_id: str | None) -> _Summary:
+        summary = _Summary()
+        for item_id in self._ids_of(location_id):
+            record = self._record(item_id)
+            category_id = self._catalogue.category_id(record["productMasterId"])
+            summary.add(record, category_id)
+        summary.expiries.sort()
+        summary.changes.sort()
+        return summary
+
+    def _turnover(
+        self, location_id: str | None, first: dt.date, last: dt.date
+    ) -> Record:
+        """Return figures that depend on the place and the period only."""
+        days = (last - first).days + 1
+        chance = draw(self._seed, "turnover", location_id, first, last)
+        turns_a_year = 4 + chance % 12
+        rate = max(cents(1), cents(turns_a_year * days * 100 // 365))
+        return {"turnoverRate": rate, "averageDaysOnHand": round(days / rate)}
+
+    # -- within ----------------------------------------------------------------
+
+    def _record(self, item_id: str) -> Record:
+        """Return the record itself; copy it before it leaves this class."""
+        changed = self._changed.get(item_id)
+        if changed is not None:
+            return changed
+        return self._catalogue.item(int(item_id.removeprefix("item_")))
+
+    def _ids_of(self, location_id: str | None) -> list[str]:
+        if location_id is None:
+            return self._ids
+        return self._ids_at.get(location_id, [])
+
+    def _order(
+        self, location_id: str | None, sort_by: str, *, descending: bool
+    ) -> list[str]:
+        """Return the matching ids, sorted; equal values and nulls go by id."""
+        ids = self._ids_of(location_id)
+        if sort_by == "id" and not descending:
+            return ids
+
+        def build() -> list[str]:
+            ranked = [
+                (_rank(sort_by, self._record(item_id)), item_id) for item_id in ids
+            ]
+            present = [pair for pair in ranked if pair[0] is not None]
+            present.sort(key=itemgetter(0), reverse=descending)
+            absent = [item_id for rank, item_id in ranked if rank is None]
+            return [item_id for _, item_id in present] + absent
+
+        view: list[str] = self._view(("order", location_id, sort_by, descending), build)
+        return view
+
+    def _view(self, name: tuple[object, ...], build: Callable[[], Any]) -> Any:
+        if name not in self._views:
+            self._views[name] = build()
+        return self._views[name]
+
+    def _forget(self) -> None:
+        self.version += 1
+        self._views.clear()
+
+    def _id_at(self, position: int | None) -> str:
+        """Return a new id that sorts to this position."""
+        if position is None or position >= len(self._ids):
+            number, self._next_number = self._next_number, self._next_number + 1
+            return f"item_{number:07}"
+        before = self._ids[position - 1] if position else "item_0000000"
+        serial, self._next_serial = self._next_serial, self._next_serial - 1
+        return f"{before}-{serial:06}"
+
+
+class _Stock:
+    """What lies of one product at one place."""
+
+    def __init__(self, record: Record) -> None:
+        self.product_id: str = record["productMasterId"]
+        self.name: str = record["productName"]
+        self.sku: str = record["globalSku"]
+        self.on_hand: Amount = 0
+        self.reserved: Amount = 0
+
+
+class _Summary:
+    """Sums over the items of one place."""
+
+    def __init__(self) -> None:
+        self.value: Amount = Decimal("0.00")
+        self.units: Amount = 0
+        self.expiries: list[str] = []
+        self.changes: list[str] = []
+        self._categories: dict[str, tuple[Amount, Amount]] = {}
+
+    def add(self, record: Record, category_id: str) -> None:
+        """Count one item."""
+        value = _amount(record["totalValue"])
+        units = _amount(record["quantityOnHand"])
+        self.value += value
+        self.units += units
+        old_value, old_units = self._categories.get(category_id, _NOTHING)
+        self._categories[category_id] = (old_value + value, old_units + units)
+        if record["expiryDate"]:
+            self.expiries.append(record["expiryDate"])
+        if record["updatedAt"]:
+            self.changes.append(record["updatedAt"])
+
+    def by_category(self) -> list[Record]:
+        """Return the sums of each category that has items."""
+        names = category_names()
+        return [
+            {
+                "categoryId": category_id,
+                "categoryName": names[category_id],
+                "value": value,
+                "units": units,
+            }
+            for category_id, (value, units) in sorted(self._categories.items())
+        ]
+
+
+def _atp_channel(channel: Record, stock: _Stock, safety_stock: int) -> Record:
+    available = stock.on_hand - stock.reserved
+    atp = available - safety_stock
+    threshold = channel["lowAtpThreshold"]
+    # The three severities are documented, where they begin is assumed.
+    severity = "CRITICAL" if atp <= 0 else "LOW" if atp < threshold else "OK"
+    return {
+        "channelId": channel["channelId"],
+        "channelName": channel["channelName"],
+        "atp": atp,
+        "onHand": stock.on_hand,
+        "reserved": stock.reserved,
+        "available": available,
+        "severity": severity,
+        "threshold": threshold,
+        "policyId": channel["policyId"],
+    }
+
+
+def _change(record: Record, fields: dict[str, Any]) -> None:
+    """Set fields and what follows from them."""
+    record.update(fields)
+    if "quantityAvailable" not in fields and (
+        "quantityOnHand" in fields or "quantityReserved" in fields
+    ):
+        record["quantityAvailable"] = (
+            record["quantityOnHand"] - record["quantityReserved"]
+        )
+    if "totalValue" not in fields and (
+        "quantityOnHand" in fields or "unitCost" in fields
+    ):
+        cost = record["unitCost"]
+        record["totalValue"] = (
+            None if cost is None else Decimal(str(cost)) * record["quantityOnHand"]
+        )
+
+
+def _amount(value: object) -> Amount:
+    """Return what a value adds to a sum; tests also store values of wrong types."""
+    if isinstance(value, float):
+        return Decimal(str(value))
+    return value if isinstance(value, int | Decimal) else 0
+
+
+def _now() -> str:
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
+    return now.replace("+00:00", "Z")
+
+
+def _contains(sorted_ids: list[str], item_id: str) -> bool:
+    place = bisect_left(sorted_ids, item_id)
+    return place < len(sorted_ids) and sorted_ids[place] == item_id
+
+
+def _remove(sorted_ids: list[str], item_id: str) -> None:
+    del sorted_ids[bisect_left(sorted_ids, item_id)]
+
+
+def _rank(field: str, record: Record) -> tuple[int, Any] | None:
+    """Return what a record is sorted by; values of one kind stay together."""
+    value = record.get(field)
+    if value is None:
+        return None
+    if isinstance(value, int | float | Decimal):
+        return 0, value
+    if field in _DATE_TIMES:
+        return _instant(str(value))
+    return 2, str(value)
+
+
+def _instant(text: str) -> tuple[int, Any] | None:
+    """Read a date-time, as texts with and without fractions sort wrongly."""
+    try:
+        instant = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return 1, instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC)
