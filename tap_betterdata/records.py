@@ -1,0 +1,241 @@
+"""Records as their schema says: known fields, readable values, every digit kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from tap_betterdata.errors import ValueUnreadableError, redact
+
+if TYPE_CHECKING:
+    import logging
+
+Row = dict[str, Any]
+Reader = Callable[[Any], Any]
+Plan = tuple[tuple[str, Reader], ...]
+
+# A list has few shapes of rows; a server that sends ever new ones fills no memory.
+MOST_PLANS = 1000
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+class Conformer:
+    """Turns what the API sends for one stream into what its schema declares.
+
+    A field that the schema doesn't know is left out, with one warning for each such
+    field in a run. A value of another type than declared is read as the declared one
+    where that is exact (the string "12" as the number 12, the number 7 as the id
+    "7"); where it isn't, the run stops.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        schema: Mapping[str, Any],
+        keys: Sequence[str],
+        logger: logging.Logger,
+        deselected: Collection[str] = (),
+    ) -> None:
+        """Turn the schema into what must be done with each field, once.
+
+        Args:
+            stream: The stream's name, for messages.
+            schema: The JSON schema of the stream's records.
+            keys: The primary key's fields.
+            logger: Where warnings go.
+            deselected: The schema's fields that are left out; they need not be
+                readable.
+        """
+        self._stream = stream
+        self._keys = tuple(keys)
+        self._logger = logger
+        self._warned: set[str] = set()
+        # What to do with rows, by their fields' names and types.
+        self._plans: dict[tuple[object, ...], Plan | None] = {}
+        self._fields = self._compile(schema["properties"], "")
+        self._deselected = frozenset(deselected)
+        for name in deselected:
+            del self._fields[name]
+
+    def __call__(self, row: Row) -> Row:
+        """Conform one record.
+
+        Args:
+            row: The record as the API sent it; it is not changed.
+
+        Returns:
+            The record with the schema's fields only.
+
+        Raises:
+            ValueUnreadableError: If a key is missing, or a value can't be read.
+        """
+        try:
+            record = self._conform(row)
+            self._check_keys(record)
+        except _UnreadableError as error:
+            named = ", ".join(f"{key} {row.get(key)!r:.60}" for key in self._keys)
+            msg = (
+                f"{self._stream}: the record with {named} holds "
+                f"{error.value!r:.60} in the field {error.field}, which is not "
+                f"{error.wanted}. Nothing is guessed: have the value mended in Better "
+                "Data, or deselect the field."
+            )
+            raise ValueUnreadableError(redact(msg)) from None
+        return record
+
+    def _conform(self, row: Row) -> Row:
+        """Read a row; rows of one shape need the same done to the same fields."""
+        shape = (*row, *map(type, row.values()))
+        if shape in self._plans:
+            plan = self._plans[shape]
+        else:
+            plan = self._plan(row)
+            if len(self._plans) < MOST_PLANS:
+                self._plans[shape] = plan
+        if plan is None:
+            return self._read(row, self._fields, "")
+        record = row.copy()
+        for name, read in plan:
+            record[name] = read(record[name])
+        return record
+
+    def _plan(self, row: Row) -> Plan | None:
+        """Return which fields of a row must be read; None if some are left out."""
+        if not self._fields.keys() >= row.keys():
+            return None
+        return tuple(
+            (name, self._fields[name][1])
+            for name, value in row.items()
+            if value is not None and type(value) not in self._fields[name][0]
+        )
+
+    def _check_keys(self, record: Row) -> None:
+        for key in self._keys:
+            if record.get(key) is None:
+                raise _UnreadableError(key, None, "a key, which can't be missing")
+
+    def _compile(
+        self, properties: Mapping[str, Mapping[str, Any]], path: str
+    ) -> dict[str, tuple[tuple[type, ...], Reader]]:
+        return {
+            name: self._field(schema, f"{path}{name}")
+            for name, schema in properties.items()
+        }
+
+    def _field(
+        self, schema: Mapping[str, Any], path: str
+    ) -> tuple[tuple[type, ...], Reader]:
+        """Return the types that pass as they are, and the reader for all others."""
+        types = schema["type"]
+        kinds = {types} if isinstance(types, str) else set(types)
+        if "number" in kinds:
+            return (int, Decimal), lambda value: _number(value, path)
+        if "boolean" in kinds:
+            return (bool,), lambda value: _refuse(value, path, "true or false")
+        if "array" in kinds:
+            return (), self._list_reader(schema["items"], path)
+        if schema.get("format") == "date":
+            return (), self._date_reader(path)
+        if schema.get("format") == "date-time":
+            return (), self._stamp_reader(path)
+        return (str,), lambda value: _text(value, path)
+
+    def _list_reader(self, items: Mapping[str, Any], path: str) -> Reader:
+        fields = self._compile(items["properties"], f"{path}.")
+
+        def read(value: Any) -> list[Row]:
+            if not isinstance(value, list) or not all(
+                isinstance(element, dict) for element in value
+            ):
+                raise _UnreadableError(path, value, "a list of objects")
+            return [self._read(element, fields, f"{path}.") for element in value]
+
+        return read
+
+    def _read(
+        self, row: Row, fields: Mapping[str, tuple[tuple[type, ...], Reader]], path: str
+    ) -> Row:
+        record = {}
+        for name, value in row.items():
+            field = fields.get(name)
+            if field is None:
+                if not path and name in self._deselected:
+                    continue
+                self._warn(
+                    f"{path}{name}",
+                    "the API sends a field that this version does not know, "
+                    f"{path}{name}. It is left out.",
+                )
+            elif value is None or type(value) in field[0]:
+                record[name] = value
+            else:
+                record[name] = field[1](value)
+        return record
+
+    def _date_reader(self, path: str) -> Reader:
+        """Make a reader of dates; the API writes `2024-12-31` [documented sample]."""
+        read_stamp = self._stamp_reader(path)
+
+        def read(value: Any) -> str | None:
+            try:
+                return date.fromisoformat(value).isoformat()
+            except (TypeError, ValueError):
+                stamp: str | None = read_stamp(value)
+                return stamp and datetime.fromisoformat(stamp).date().isoformat()
+
+        return read
+
+    def _stamp_reader(self, path: str) -> Reader:
+        """Make a reader of time stamps; they are passed on as the API wrote them."""
+
+        def read(value: Any) -> str | None:
+            try:
+                datetime.fromisoformat(value)
+            except (TypeError, ValueError):
+                text = _text(value, path)
+                self._warn(
+                    path,
+                    f"the field {path} holds {redact(repr(text))[:60]}, which is no "
+                    "date or time: it is sent as null, here and in every such record.",
+                )
+                return None
+            return str(value)
+
+        return read
+
+    def _warn(self, path: str, message: str) -> None:
+        if path not in self._warned:
+            self._warned.add(path)
+            self._logger.warning("%s: %s", self._stream, message)
+
+
+class _UnreadableError(Exception):
+    """A value that can't be read; the conformer adds which record it is in."""
+
+    def __init__(self, field: str, value: object, wanted: str) -> None:
+        super().__init__(field)
+        self.field = field
+        self.value = value
+        self.wanted = wanted
+
+
+def _refuse(value: object, path: str, wanted: str) -> Any:
+    raise _UnreadableError(path, value, wanted)
+
+
+def _number(value: object, path: str) -> Decimal | int:
+    if isinstance(value, str) and _NUMBER.fullmatch(text := value.strip()):
+        return Decimal(text)
+    raise _UnreadableError(path, value, "a number")
+
+
+def _text(value: object, path: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
+        return str(value)
+    raise _UnreadableError(path, value, "text")

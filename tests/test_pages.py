@@ -1,0 +1,158 @@
+"""What counts as a page, and what is never taken for the end of the data."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_betterdata.pages import (
+    MalformedResponseError,
+    Page,
+    error_code,
+    error_text,
+    read_object,
+    read_page,
+)
+
+ROWS = [{"id": "1"}, {"id": "2"}]
+COUNTS = ("pageSize", "total", "totalPages")
+
+
+def page_of(body: object, *, limit: int = 100) -> Page:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return read_page(content, number=3, limit=limit, started=1.0, ended=2.0)
+
+
+def numbers(page: Page) -> tuple[int, int | None, int | None]:
+    return page.size, page.total, page.total_pages
+
+
+@pytest.mark.parametrize("name", ["items", "products", "data"])
+def test_the_list_has_one_of_three_names(name: str) -> None:
+    page = page_of({name: ROWS, "channels": [1]})
+    assert page.rows == ROWS
+    assert page.body["channels"] == [1]
+    assert (page.number, page.started, page.ended) == (3, 1.0, 2.0)
+
+
+def test_an_empty_list_is_a_page() -> None:
+    assert page_of({"items": []}).rows == []
+
+
+@given(st.tuples(st.integers(1, 10**6), st.integers(0, 10**30), st.integers(0, 10**30)))
+def test_numbers_may_be_written_as_strings(counts: tuple[int, int, int]) -> None:
+    plain = dict(zip(COUNTS, counts, strict=True))
+    text = {name: str(count) for name, count in plain.items()}
+    pages = [page_of({"items": ROWS, "pagination": p}) for p in (plain, text)]
+    assert [numbers(page) for page in pages] == [counts, counts]
+
+
+@pytest.mark.parametrize("body", [{}, {"pagination": None}, {"pagination": {}}])
+def test_without_pagination_the_limit_stands_in(body: dict[str, Any]) -> None:
+    page = page_of({"items": ROWS, **body}, limit=50)
+    assert numbers(page) == (50, None, None)
+
+
+def test_the_servers_page_size_counts() -> None:
+    assert page_of({"items": ROWS, "pagination": {"pageSize": 20}}).size == 20
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "an empty body"),
+        (b" \n", "an empty body"),
+        (b"<!doctype html><h1>Sign in</h1>", "HTML"),
+        (b"\n <html>", "HTML"),
+        (b'{"items": [{"id": "1"', "not complete JSON"),
+        (b"\xff", "not complete JSON"),
+        (b"null", "null instead of an object"),
+        (b"[]", "a list instead of an object"),
+        (b'"OK"', "a string instead of an object"),
+        (b"true", "a boolean instead of an object"),
+        (b"12", "a number instead of an object"),
+        (b"1.5", "a number instead of an object"),
+    ],
+)
+def test_what_is_no_object_is_malformed(body: bytes, said: str) -> None:
+    for read in (page_of, read_object):
+        with pytest.raises(MalformedResponseError, match=said):
+            read(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": "Down"}, "an error with status 200: Down"),
+        ({"items": [], "error": "Down"}, "an error with status 200: Down"),
+        ({"error": {"code": "X_1", "message": "Down"}}, "X_1: Down"),
+        ({}, "no list under any of the names items, products, data"),
+        ({"pagination": {"total": 0}}, "no list"),
+        ({"items": None}, "items that is not a list of objects"),
+        ({"items": {}}, "items that is not a list of objects"),
+        ({"items": "none"}, "items that is not a list of objects"),
+        ({"data": [1]}, "data that is not a list of objects"),
+        ({"products": [{}, None]}, "products that is not a list of objects"),
+        ({"items": [], "pagination": []}, "pagination that is a list"),
+        ({"items": [], "pagination": "x"}, "pagination that is a string"),
+    ],
+)
+def test_what_is_no_page_is_malformed(body: object, said: str) -> None:
+    with pytest.raises(MalformedResponseError, match=said):
+        page_of(body)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize(
+    "value", [-1, "-1", 1.5, "1.5", "many", "", True, [], {}, "1" * 5000]
+)
+def test_a_count_that_is_none_is_malformed(name: str, value: object) -> None:
+    with pytest.raises(MalformedResponseError, match=rf"pagination\.{name} .* count"):
+        page_of({"items": ROWS, "pagination": {name: value}})
+
+
+@pytest.mark.parametrize("error", [None, False, "", {}])
+def test_an_error_that_says_nothing_is_none(error: object) -> None:
+    assert page_of({"items": ROWS, "error": error}).rows == ROWS
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "text"),
+    [
+        ({"error": "No such page"}, None, "No such page"),
+        ({"error": "Wrong", "code": "BAD"}, "BAD", "BAD: Wrong"),
+        ({"error": "Wrong", "details": {"code": "BAD"}}, "BAD", "BAD: Wrong"),
+        ({"error": {"code": "BAD", "message": "Wrong"}}, "BAD", "BAD: Wrong"),
+        ({"error": {"message": "Wrong"}}, None, "Wrong"),
+        ({"error": {"code": "BAD"}}, "BAD", "BAD"),
+        ({"error": "INVALID_API_KEY"}, "INVALID_API_KEY", "INVALID_API_KEY"),
+        ({"error": "Wrong", "code": 7}, None, "Wrong"),
+        ({"error": "Wrong", "details": ["BAD"]}, None, "Wrong"),
+        ({"message": "Wrong"}, None, ""),
+        ({}, None, ""),
+    ],
+)
+def test_errors_as_text_and_as_object(
+    body: dict[str, Any], code: str | None, text: str
+) -> None:
+    assert error_code(body) == code
+    assert error_text(body) == text
+
+
+jsons = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["code", "message"]), inner)
+    ),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["error", "code", "details"]), jsons))
+def test_no_error_body_is_too_odd(body: dict[str, object]) -> None:
+    assert isinstance(error_text(body), str)
+    assert isinstance(error_code(body), str | None)
