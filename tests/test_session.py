@@ -1,0 +1,137 @@
+"""One request on the wire: deadlines, redirects, broken answers, connections."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from tap_betterdata.budget import Budget, BudgetExhaustedError
+from tap_betterdata.sandbox import Sandbox
+from tap_betterdata.session import ApiSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIST = "/inventory"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(items=30) as sandbox:
+        yield sandbox
+
+
+def open_session(*, deadline: float = 10, max_wait: float = 10) -> ApiSession:
+    budget = Budget(per_minute=0, per_hour=0, max_wait=max_wait, stop=threading.Event())
+    return ApiSession(budget, deadline=deadline, connections=2)
+
+
+def get(session: ApiSession, sandbox: Sandbox, path: str = LIST) -> requests.Response:
+    headers = {"Authorization": f"Bearer {sandbox.api_key}"}
+    request = requests.Request("GET", sandbox.url + path, headers=headers)
+    return session.send(session.prepare_request(request))
+
+
+def test_an_answer_comes_whole(sandbox: Sandbox) -> None:
+    with open_session() as session:
+        response = get(session, sandbox)
+        assert response.status_code == 200
+        assert len(response.json()["items"]) == 20
+        assert session.sent == 1
+
+
+@pytest.mark.parametrize("status", [204, 302, 400, 401, 404, 500, 503])
+def test_any_status_is_an_answer(sandbox: Sandbox, status: int) -> None:
+    sandbox.faults.add(status)
+    with open_session() as session:
+        assert get(session, sandbox).status_code == status
+
+
+def test_a_drip_is_held_to_the_deadline(sandbox: Sandbox) -> None:
+    sandbox.faults.add("drip", seconds=0.05)
+    with (
+        open_session(deadline=0.3) as session,
+        pytest.raises(requests.exceptions.ReadTimeout, match="request_timeout"),
+    ):
+        get(session, sandbox)
+
+
+def test_silence_is_held_to_the_deadline(sandbox: Sandbox) -> None:
+    sandbox.faults.add("slow", seconds=30)
+    with (
+        open_session(deadline=0.3) as session,
+        pytest.raises(requests.exceptions.Timeout),
+    ):
+        get(session, sandbox)
+
+
+@pytest.mark.parametrize("kind", ["reset", "close", "cut"])
+def test_a_broken_connection_is_an_error(sandbox: Sandbox, kind: str) -> None:
+    sandbox.faults.add(kind)
+    with open_session() as session:
+        with pytest.raises(requests.RequestException):
+            get(session, sandbox)
+        assert get(session, sandbox).status_code == 200
+
+
+def test_a_body_that_cannot_be_unpacked_is_an_error(sandbox: Sandbox) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    sandbox.faults.add("raw", body=b"not gzip", headers=headers)
+    with open_session() as session, pytest.raises(requests.RequestException):
+        get(session, sandbox)
+
+
+def test_a_redirect_is_not_followed(sandbox: Sandbox) -> None:
+    with Sandbox() as other, open_session() as session:
+        sandbox.faults.add("redirect", to=other.url + LIST)
+        response = get(session, sandbox)
+        assert response.status_code == 302
+        assert response.headers["Location"] == other.url + LIST
+        assert not other.requests
+        assert session.sent == len(sandbox.requests) == 1
+
+
+def test_connections_are_kept(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    connect = requests.packages.urllib3.util.connection.create_connection  # type: ignore[attr-defined]
+
+    def count(*args: Any, **kwargs: Any) -> Any:
+        opened.append(args)
+        return connect(*args, **kwargs)
+
+    monkeypatch.setattr("urllib3.util.connection.create_connection", count)
+    sandbox.faults.add(500, nth=3)
+    with open_session() as session:
+        for _ in range(6):
+            get(session, sandbox)
+    assert len(sandbox.requests) == 6
+    assert len(opened) == 1
+
+
+def test_being_limited_is_waited_out(sandbox: Sandbox) -> None:
+    sandbox.faults.add(429, times=3, retry_after="0.01")
+    with open_session() as session:
+        assert get(session, sandbox).status_code == 200
+        assert session.sent == 4
+
+
+def test_being_limited_for_too_long_is_an_end(sandbox: Sandbox) -> None:
+    sandbox.faults.add(429, times=None, retry_after="30")
+    with open_session(max_wait=1) as session, pytest.raises(BudgetExhaustedError):
+        get(session, sandbox)
+    assert len(sandbox.requests) == 1
+
+
+def test_every_request_draws_on_the_budget(sandbox: Sandbox) -> None:
+    budget = Budget(per_minute=0, per_hour=0, max_wait=1, stop=threading.Event())
+    sandbox.faults.add(429, retry_after="0.01")
+    sandbox.faults.add(503, nth=2)
+    with ApiSession(budget, deadline=10, connections=1) as session:
+        for _ in range(3):
+            get(session, sandbox)
+    assert budget.used == len(sandbox.requests) == 4
