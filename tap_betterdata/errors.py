@@ -1,0 +1,209 @@
+"""What can go wrong, each as one line that names the cause and the mend."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from singer_sdk.exceptions import FatalAPIError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_TEXT = 300
+
+_ADVICE = {
+    "MISSING_AUTHORIZATION": "set api_key",
+    "INVALID_API_KEY": (
+        "check api_key: keys look like bdk_live_…, and are made under "
+        "Admin > Integrations > API Keys"
+    ),
+    "EXPIRED_API_KEY": "the key has expired: make a new one and set api_key to it",
+    "REVOKED_API_KEY": "the key was revoked: make a new one and set api_key to it",
+    "UNAUTHORIZED": "check api_key",
+    "INACTIVE_ORGANIZATION": (
+        "the key's organization is inactive: ask its administrator or the vendor"
+    ),
+    "IP_RESTRICTION": (
+        "the key may not be used from this address: add the address to the key, or "
+        "run the tap where the key is allowed"
+    ),
+    "INSUFFICIENT_SCOPE": "give the key the scope inventory:read",
+    "FORBIDDEN": (
+        "give the key the permission inventory.read for this, or leave it out of "
+        "location_ids"
+    ),
+    "NOT_FOUND": "check location_ids and api_url",
+    "VALIDATION_ERROR": "check the settings that this request was made from",
+    "RATE_LIMIT_EXCEEDED": "wait, or lower requests_per_minute and requests_per_hour",
+    "CONFLICT": "try again later; if it stays, ask the vendor",
+}
+_ADVICE_BY_STATUS = {
+    400: _ADVICE["VALIDATION_ERROR"],
+    401: _ADVICE["UNAUTHORIZED"],
+    403: _ADVICE["FORBIDDEN"],
+    404: _ADVICE["NOT_FOUND"],
+    409: _ADVICE["CONFLICT"],
+    429: _ADVICE["RATE_LIMIT_EXCEEDED"],
+}
+# The whole key is refused, not one location or endpoint: asking on is of no use.
+KEY_REFUSED_CODES = frozenset({"INACTIVE_ORGANIZATION", "IP_RESTRICTION"})
+# One endpoint is refused, whatever the location.
+ENDPOINT_REFUSED_CODES = frozenset({"INSUFFICIENT_SCOPE"})
+
+_TOKENS = re.compile(r"(?i)bearer\s+[^\s\"',}]+|bdk_[A-Za-z0-9_\-]+")
+
+
+class TapError(FatalAPIError):
+    """An end of the run that one line explains; the line is the message.
+
+    Attributes:
+        ends_run: Whether it is of no use to ask for anything else.
+    """
+
+    ends_run = False
+
+
+class SettingsError(TapError):
+    """A setting, or the file or variable that it came from, can't be used."""
+
+    ends_run = True
+
+
+class StateError(TapError):
+    """The state that was handed to the tap can't be used."""
+
+
+class KeyRefusedError(TapError):
+    """The API refuses the key: nothing more can be read."""
+
+    ends_run = True
+
+
+class RefusedError(TapError):
+    """The API refuses one location or one endpoint (403, 404): others may work.
+
+    Attributes:
+        whole_endpoint: Whether other locations of the endpoint are refused as well.
+        not_found: Whether the API doesn't know what was asked for.
+    """
+
+    def __init__(
+        self, message: str, *, whole_endpoint: bool = False, not_found: bool = False
+    ) -> None:
+        """Keep what is refused.
+
+        Args:
+            message: The line.
+            whole_endpoint: Whether the whole endpoint is refused.
+            not_found: Whether the API doesn't know it.
+        """
+        super().__init__(message)
+        self.whole_endpoint = whole_endpoint
+        self.not_found = not_found
+
+
+class UnavailableError(TapError):
+    """The API did not give a usable answer, however often it was asked.
+
+    Attributes:
+        ends_run: Whether there was no answer at all, so that no other will come.
+    """
+
+    def __init__(self, message: str, *, ends_run: bool) -> None:
+        """Keep whether to go on.
+
+        Args:
+            message: The line.
+            ends_run: Whether it is of no use to ask for anything else.
+        """
+        super().__init__(message)
+        self.ends_run = ends_run
+
+
+class LimitedError(TapError):
+    """The API has kept the tap waiting for longer than `rate_limit_max_wait`."""
+
+    ends_run = True
+
+
+class RejectedError(TapError):
+    """The API rejects a request."""
+
+
+class BadRequestError(RejectedError):
+    """The API says that a request is wrong (400): another one may not be."""
+
+
+class ValueUnreadableError(TapError):
+    """A record holds a value that can't be read as what its field is."""
+
+
+class UnexpectedAnswerError(TapError):
+    """An answer contradicts the request or the answers before it."""
+
+
+class InexactError(TapError):
+    """The data moved while they were read, and it could not be mended."""
+
+
+class IncompleteRunError(TapError):
+    """The run ended, but something was left out or is uncertain."""
+
+
+def redact(
+    text: str, secrets: tuple[str, ...] = (), limit: int | None = MAX_TEXT
+) -> str:
+    """Blank secrets in a text, and cut it.
+
+    Args:
+        text: Any text, such as what a server said.
+        secrets: Strings to blank besides anything that looks like a bearer token.
+        limit: The length at which it is cut; None for no cut.
+
+    Returns:
+        The text on one line, without secrets.
+    """
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    text = " ".join(_TOKENS.sub("***", text).split())
+    if limit is None or len(text) <= limit:
+        return text
+    return text[: limit - 1] + "…"
+
+
+def advice(status: int, code: str | None) -> str:
+    """Say what to do about an error answer.
+
+    Args:
+        status: The HTTP status.
+        code: The error's code, if the answer has one.
+
+    Returns:
+        A clause without a full stop.
+    """
+    return _ADVICE.get(code or "") or _ADVICE_BY_STATUS.get(
+        status, "try again later; if it stays, ask the vendor"
+    )
+
+
+def place(stream: str, context: Mapping[str, object], page: int | None = None) -> str:
+    """Name the place in the run that a message is about.
+
+    Args:
+        stream: The stream's name.
+        context: What is asked for besides the page, such as `locationId`.
+        page: The page's number.
+
+    Returns:
+        Words such as `inventory_atp, location loc_001, page 3`.
+    """
+    words = [stream]
+    if location := context.get("locationId"):
+        words.append(f"location {location}")
+    if first := context.get("fromDate"):
+        words.append(f"{first} to {context.get('toDate')}")
+    if page is not None:
+        words.append(f"page {page}")
+    return ", ".join(words)
