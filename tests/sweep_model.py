@@ -1,0 +1,214 @@
+"""A paged list in memory whose rows change between its requests."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import cycle
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tap_betterdata.pages import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from tap_betterdata.pages import Row
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+NEVER = EPOCH - timedelta(days=9999)
+
+
+class Change(NamedTuple):
+    """What happens to the list right before a request is answered.
+
+    Attributes:
+        request: Which request, from 2 on: before the first nothing has begun.
+        kind: `insert`, `delete` or `update`.
+        where: Which row: a number from 0 up to 1, its place in the list.
+    """
+
+    request: int
+    kind: str
+    where: float
+
+
+def _name(row: Row) -> tuple[Any, ...]:
+    return row["name"], row["id"]
+
+
+def _oldest(row: Row) -> tuple[Any, ...]:
+    return row["updatedAt"] or NEVER, row["id"]
+
+
+def _newest(row: Row) -> tuple[Any, ...]:
+    return -((row["updatedAt"] or NEVER) - EPOCH).total_seconds(), row["id"]
+
+
+ORDERS: dict[str, Callable[[Row], tuple[Any, ...]]] = {
+    "newest": _newest,
+    "oldest": _oldest,
+    "id": lambda row: (row["id"],),
+    "newest id": lambda row: (-int(row["id"]),),
+    "name": _name,
+    "rank": lambda row: (row["rank"],),
+}
+
+
+@dataclass
+class Model:
+    """The list and its server.
+
+    Attributes:
+        count: How many rows there are at first.
+        size: How many rows a page has.
+        order: How the rows are sorted.
+        changes: What happens, and when.
+        width: How many requests are in flight at once.
+        picks: Which of those in flight is answered next, over and over.
+        same: How many rows share a version at first.
+        undated: Each how many-th row has no version at first; 0 for none.
+        wrap: Changes a page on its way out: a server that lies.
+        requests: How many requests were answered.
+        gone: The rows that were deleted.
+        values: The values that each row has had since the first request.
+        touched: During which requests each row was changed.
+    """
+
+    count: int
+    size: int
+    order: str = "newest"
+    changes: Sequence[Change] = ()
+    width: int = 1
+    picks: Sequence[int] = (0,)
+    same: int = 1
+    undated: int = 0
+    wrap: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    requests: int = 0
+    gone: dict[str, int] = field(default_factory=dict)
+    values: dict[str, set[int]] = field(default_factory=dict)
+    touched: dict[str, list[int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Fill the list."""
+        self.clock = 0.0
+        self.made = 0
+        self.sort_key = ORDERS[self.order]
+        self.pending = defaultdict(list)
+        for change in self.changes:
+            self.pending[change.request].append(change)
+        self.rows: list[Row] = [
+            self._new(EPOCH - timedelta(seconds=self._mix(n) // self.same))
+            for n in range(self.count)
+        ]
+        if self.undated:
+            for row in self.rows[:: self.undated]:
+                row["updatedAt"] = None
+        self.rows.sort(key=self.sort_key)
+        self.first = {row["id"] for row in self.rows}
+
+    def _mix(self, number: int) -> int:
+        return number * 7919 % 1009
+
+    def _new(self, updated: datetime) -> Row:
+        self.made += 1
+        mixed = self._mix(self.made)
+        row = {
+            "id": f"{self.made:06}",
+            "name": f"{mixed % 97:02}",
+            "rank": (self.made * 613 % 1013, self.made),
+            "updatedAt": updated,
+            "value": 0,
+        }
+        self.values[str(row["id"])] = {0}
+        return row
+
+    @property
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=1 + self.requests)
+
+    def apply(self, change: Change) -> None:
+        """Let a change happen."""
+        place = int(change.where * len(self.rows))
+        if change.kind == "insert":
+            row = self._new(self.now)
+            insort(self.rows, row, key=self.sort_key)
+        elif not self.rows:
+            return
+        elif change.kind == "delete":
+            row = self.rows.pop(place)
+            self.gone[row["id"]] = self.requests
+        else:
+            row = {**self.rows.pop(place), "updatedAt": self.now}
+            row["value"] += 1
+            row["name"] = f"{self._mix(row['value'] + place) % 97:02}"
+            self.values[row["id"]].add(row["value"])
+            insort(self.rows, row, key=self.sort_key)
+        self.touched.setdefault(row["id"], []).append(self.requests)
+
+    def answer(self, number: int, started: float) -> Page:
+        """Answer a request."""
+        self.requests += 1
+        for change in self.pending[self.requests]:
+            self.apply(change)
+        self.clock += 1
+        total = len(self.rows)
+        page: dict[str, Any] = {
+            "rows": self.rows[(number - 1) * self.size : number * self.size],
+            "size": self.size,
+            "total": total,
+            "total_pages": -(-total // self.size),
+        }
+        if self.wrap:
+            extra = {"number": number, "all": self.rows, "request": self.requests}
+            page = {k: v for k, v in self.wrap({**page, **extra}).items() if k in page}
+        return Page(number=number, started=started, ended=self.clock, **page)
+
+    def read(self, number: int) -> Page:
+        """Read a page by itself."""
+        self.clock += 1
+        return self.answer(number, self.clock)
+
+    def read_ahead(self, numbers: Iterable[int]) -> Iterator[Page]:
+        """Read pages, several in flight, answered in any order."""
+        remaining = iter(numbers)
+        picks = cycle(self.picks)
+        begun: list[tuple[int, float]] = []
+        order: list[int] = []
+        answers: dict[int, Page] = {}
+        while True:
+            while len(order) < self.width and (n := next(remaining, None)) is not None:
+                self.clock += 1
+                begun.append((n, self.clock))
+                order.append(n)
+            if not order:
+                return
+            while order[0] not in answers:
+                number, started = begun.pop(next(picks) % len(begun))
+                answers[number] = self.answer(number, started)
+            yield answers.pop(order.pop(0))
+
+    def steady(self) -> set[str]:
+        """Return the rows that were there from the first request to the last."""
+        return self.first - self.gone.keys()
+
+
+def churn(pages: int, *, every: int, seed: int, spread: bool = False) -> list[Change]:
+    """Return an insert, a delete and two updates for every so many pages.
+
+    Args:
+        pages: Of the list.
+        every: So many.
+        seed: For the places and moments.
+        spread: Whether they come each at a moment of its own, not all four at once.
+    """
+    random = Random(seed)  # noqa: S311 - nothing secret
+    changes = []
+    for start in range(2, pages + 1, every):
+        at_once = start + random.randrange(every)
+        for kind in ("insert", "delete", "update", "update"):
+            moment = start + random.randrange(every) if spread else at_once
+            changes.append(Change(moment, kind, random.random()))
+    return changes
