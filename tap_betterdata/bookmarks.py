@@ -1,0 +1,309 @@
+"""What a run remembers for the next one: bookmarks, small and checked.
+
+A stream's state is one object, in the SDK's shape, so that Meltano and other tools
+read it:
+
+    {"replication_key": "updatedAt", "replication_key_value": "2026-11-21T08:00:00Z"}
+
+with one such object for each location under `partitions` where locations are set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from tap_betterdata.errors import StateError, redact
+
+_KEY = "replication_key"
+_VALUE = "replication_key_value"
+# What is kept beside where the locations had to be learned.
+LOCATIONS = "locations"
+LOCATIONS_AS_OF = "locations_as_of"
+
+
+def read_stamp(text: object) -> datetime | None:
+    """Read a time stamp as a point in time.
+
+    Time stamps with and without fractions, with `Z` or an offset, compare as times
+    that way, not as strings.
+
+    Args:
+        text: Such as `2024-03-15T00:00:00Z`; without an offset it is taken as UTC.
+
+    Returns:
+        The time in UTC, or None if it can't be read.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        stamp = datetime.fromisoformat(text)
+        zone = stamp.tzinfo
+        if zone is UTC:
+            return stamp
+        if zone is not None:
+            return stamp.astimezone(UTC)
+    except (OverflowError, ValueError):
+        return None
+    return stamp.replace(tzinfo=UTC)
+
+
+def write_stamp(stamp: datetime) -> str:
+    """Write a point in time, in UTC.
+
+    Args:
+        stamp: An aware time.
+
+    Returns:
+        Such as `2024-03-15T00:00:00Z`; fractions only where there are any.
+    """
+    return stamp.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def earlier(stamp: datetime, by: timedelta) -> datetime:
+    """Go back in time, but not beyond its beginning.
+
+    Some systems date what was never changed to the first of January of the year 1.
+
+    Args:
+        stamp: A time in UTC.
+        by: How far.
+
+    Returns:
+        The time before.
+    """
+    try:
+        return stamp - by
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+class Bookmarks:
+    """The bookmarks of one stream, one for each location or one for all.
+
+    Attributes:
+        state: The stream's part of the state; it is changed in place.
+    """
+
+    def __init__(self, state: MutableMapping[str, Any]) -> None:
+        """Open a stream's bookmarks.
+
+        Args:
+            state: The stream's part of the state.
+        """
+        self.state = state
+
+    def get(self, location: str | None) -> str | None:
+        """Return a bookmark.
+
+        Args:
+            location: The location, or None for the bookmark of all locations.
+
+        Returns:
+            What was bookmarked. A location without a bookmark of its own has that
+            of all locations, and has the later one if there are two.
+        """
+        own = self._place(location).get(_VALUE) if location else None
+        return max(
+            filter(None, (own, self.state.get(_VALUE))),
+            key=_moment,
+            default=None,
+        )
+
+    def advance(self, location: str | None, key: str, value: str) -> None:
+        """Move a bookmark forward; it never goes back.
+
+        Args:
+            location: The location, or None for the bookmark of all locations.
+            key: The field that is bookmarked.
+            value: Its value, a date or a time stamp.
+        """
+        place = self._place(location, make=True)
+        before = place.get(_VALUE)
+        if before is None or _moment(before) < _moment(value):
+            place[_KEY] = key
+            place[_VALUE] = value
+
+    def values(self) -> list[str]:
+        """Return all bookmarks.
+
+        Returns:
+            Their values, in no order.
+        """
+        places = (self.state, *self.state.get("partitions", ()))
+        return [place[_VALUE] for place in places if place.get(_VALUE)]
+
+    def forget(self) -> None:
+        """Start over: drop the bookmarks of all locations."""
+        for name in (_KEY, _VALUE, "partitions"):
+            self.state.pop(name, None)
+
+    def note(self, location: str | None, name: str, value: object) -> None:
+        """Keep something beside a bookmark, or drop it.
+
+        Args:
+            location: The location, or None for all locations.
+            name: What it is called in the state.
+            value: The value; None to drop it.
+        """
+        if value is None:
+            self._place(location).pop(name, None)
+        else:
+            self._place(location, make=True)[name] = value
+
+    def noted(self, location: str | None, name: str) -> Any:
+        """Return what is kept beside a bookmark.
+
+        Args:
+            location: The location, or None for all locations.
+            name: What it is called in the state.
+
+        Returns:
+            The value, or None.
+        """
+        return self._place(location).get(name)
+
+    def concerns(self, location: str | None, name: str) -> bool:
+        """Tell whether something is kept beside a bookmark that covers the same rows.
+
+        Args:
+            location: The location, or None for all locations.
+            name: What it is called in the state.
+
+        Returns:
+            Whether it is: of the location or of all; for all, of any.
+        """
+        places = [self.state, self._place(location)]
+        if location is None:
+            places += self.state.get("partitions", ())
+        return any(place.get(name) for place in places)
+
+    def _place(
+        self, location: str | None, *, make: bool = False
+    ) -> MutableMapping[str, Any]:
+        if location is None:
+            return self.state
+        partitions: list[MutableMapping[str, Any]] = self.state.get("partitions", [])
+        for partition in partitions:
+            if partition["context"] == {"locationId": location}:
+                return partition
+        partition = {"context": {"locationId": location}}
+        if make:
+            self.state.setdefault("partitions", partitions).append(partition)
+        return partition
+
+
+def read_bookmarks(state: object) -> Mapping[str, Any]:
+    """Find the streams' parts of a state that was handed to the tap.
+
+    Args:
+        state: The whole state.
+
+    Returns:
+        The streams' parts, by the streams' names.
+
+    Raises:
+        StateError: If it isn't a state.
+    """
+    if isinstance(state, Mapping):
+        bookmarks = state.get("bookmarks", {})
+        if isinstance(bookmarks, Mapping) and (
+            bookmarks or set(state) <= {"bookmarks"}
+        ):
+            return bookmarks
+    msg = "the tap"
+    raise _shape_error(msg, state)
+
+
+def check_state(
+    stream: str, state: object, known: Iterable[str], key: str | None
+) -> list[str]:
+    """Check a stream's part of a state that was handed to the tap.
+
+    Args:
+        stream: The stream's name.
+        state: Its part of the state.
+        known: What may stand beside a bookmark.
+        key: The stream's replication key.
+
+    Returns:
+        The names of fields that mean nothing to this version.
+
+    Raises:
+        StateError: If a bookmark has another shape, so that ignoring it would read
+            too little or too much in silence.
+    """
+    if not isinstance(state, Mapping):
+        raise _shape_error(stream, state)
+    partitions = state.get("partitions", [])
+    if not isinstance(partitions, list):
+        raise _shape_error(stream, partitions)
+    unknown: list[str] = []
+    for place in (state, *partitions):
+        if not isinstance(place, Mapping):
+            raise _shape_error(stream, place)
+        if place is not state and not _is_location(place.get("context")):
+            raise _shape_error(stream, place.get("context"))
+        value = place.get(_VALUE)
+        if value is not None and (place.get(_KEY) != key or _readable(value) is None):
+            raise _shape_error(stream, {_KEY: place.get(_KEY), _VALUE: value})
+        if not _is_readable(place):
+            raise _shape_error(stream, place)
+        unknown += [
+            name
+            for name in place
+            if name not in {_KEY, _VALUE, "partitions", "context", *known}
+        ]
+    return unknown
+
+
+def _is_readable(place: Mapping[str, Any]) -> bool:
+    """Tell whether what is kept beside a bookmark is what the tap keeps there."""
+    locations, as_of = place.get(LOCATIONS, []), place.get(LOCATIONS_AS_OF)
+    return (
+        isinstance(locations, list)
+        and all(isinstance(location, str) for location in locations)
+        and (as_of is None or read_stamp(as_of) is not None)
+    )
+
+
+def _is_location(context: object) -> bool:
+    return (
+        isinstance(context, Mapping)
+        and set(context) == {"locationId"}
+        and isinstance(context["locationId"], str)
+    )
+
+
+def _shape_error(stream: str, what: object) -> StateError:
+    msg = (
+        f"The state of {stream} holds {redact(repr(what))[:120]}, which this version "
+        "can't read. Run with the state that the tap wrote last, or without one "
+        "(meltano run --full-refresh) to read everything again"
+    )
+    return StateError(msg)
+
+
+def _readable(value: object) -> datetime | None:
+    return read_stamp(value)
+
+
+def _moment(value: str) -> datetime:
+    moment = _readable(value)
+    if moment is None:
+        msg = f"{value!r} is no date or time"
+        raise ValueError(msg)
+    return moment
+
+
+def as_date(value: str | None) -> date | None:
+    """Read a bookmark that is a date.
+
+    Args:
+        value: The bookmark, if there is one.
+
+    Returns:
+        The date, if there is one.
+    """
+    return None if value is None else _moment(value).date()

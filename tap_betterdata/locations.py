@@ -1,0 +1,77 @@
+"""Which locations a run covers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+
+class Locations:
+    """The locations that are asked for: those that are set, or those that are seen.
+
+    The API has no documented list of locations, so without a setting they are
+    learned from the inventory, and remembered.
+
+    Attributes:
+        configured: The setting `location_ids`, without repetitions; None if not set.
+        known: The locations that are known, from the state and from this run.
+        as_of: Until when the known ones are all there are, a time stamp; None if no
+            run has read the whole inventory.
+        learned: Whether the inventory was read for them in this run.
+        certain: Whether it was read whole and exactly, so that all are known.
+        learn: Reads the inventory for the locations alone.
+    """
+
+    def __init__(self, configured: Sequence[str] | None) -> None:
+        """Begin with what is set.
+
+        Args:
+            configured: The setting `location_ids`, if it is set and not empty.
+        """
+        self.configured = list(dict.fromkeys(configured)) if configured else None
+        self.known: set[str] = set()
+        self.as_of: str | None = None
+        self.learned = False
+        self.certain = False
+        self.learn: Callable[[], None] = lambda: None
+        self._seen: set[str] = set()
+
+    def see(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Learn from rows of the inventory.
+
+        Args:
+            rows: Rows with `locationId`.
+        """
+        for row in rows:
+            location = row.get("locationId")
+            if location is not None:
+                self._seen.add(str(location))
+        self.known |= self._seen
+
+    def forget(self, location: str) -> bool:
+        """Forget a location that an earlier run knew and the API knows no more.
+
+        Args:
+            location: The location.
+
+        Returns:
+            Whether it was forgotten; not if it is set, or was seen in this run.
+        """
+        if self.configured or location in self._seen:
+            return False
+        self.known.discard(location)
+        return True
+
+    def ids(self) -> list[str]:
+        """Return the locations to ask for.
+
+        Returns:
+            Ids: the set ones in the order of the setting, or the known ones in order.
+        """
+        if self.configured:
+            return self.configured
+        if not self.learned:
+            self.learn()
+        return sorted(self.known)

@@ -1,0 +1,221 @@
+"""One list, read once in a run: whole, what changed, or what a run before left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tap_betterdata.bookmarks import earlier
+from tap_betterdata.resume import Rest, find_page
+from tap_betterdata.seen import Seen, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+    from datetime import datetime
+
+    from tap_betterdata.pages import Page, Row
+    from tap_betterdata.sweep import Sweep
+
+
+@dataclass
+class Reading:
+    """Reads a list once; what the order by version saves is saved while it holds.
+
+    Attributes:
+        read: Reads a page.
+        sweep: Makes a sweep that begins with a page in hand.
+        key: Returns the key of a row.
+        version: Returns when a row was changed, if it says so.
+        since: Only rows changed at or after this are given, and those that don't say;
+            None for all.
+        stops_early: Whether a page with only older rows may end the sweep.
+        sorts: Tells from the first page whether the server sorts at all: a few pages
+            can come newest first by chance.
+        lookback: How far changes may lag behind their time stamps.
+        started: When the run began.
+        rest: What a run that was cut short has sent.
+        given: The keys that were given. Several sweeps may come by the same row, and so
+            may the readings of several lists, if it moves from one to the other.
+        newest: When the newest row that was given was changed.
+        unstamped: How many rows that were given don't say when.
+        left: What a later run needs to go on from here; None if it can't.
+        ordered: Whether the rows came newest first, as far as that was relied on.
+        sweeps: The sweeps that count.
+    """
+
+    read: Callable[[int], Page]
+    sweep: Callable[..., Sweep]
+    key: Callable[[Row], Hashable]
+    version: Callable[[Row], datetime | None]
+    since: datetime | None
+    stops_early: bool
+    sorts: Callable[[Page], bool]
+    lookback: timedelta
+    started: datetime
+    rest: Rest | None = None
+    given: Seen = field(default_factory=Seen)
+    newest: datetime | None = field(default=None, init=False)
+    unstamped: int = field(default=0, init=False)
+    left: Rest | None = field(default=None, init=False)
+    ordered: bool = field(default=True, init=False)
+    sweeps: list[Sweep] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare what is kept while the reading goes on."""
+        self._stop = self.since if self.stops_early else None
+
+    def rows(self, first: Page) -> Iterator[list[Row]]:
+        """Read the list.
+
+        Args:
+            first: Its first page.
+
+        Yields:
+            Rows to be sent, page by page; no key twice.
+        """
+        self.left = self.rest
+        if self.rest:
+            yield from self._go_on(first, self.rest)
+        else:
+            yield from self._give(self.sweep(first, stop_before=self._stop))
+        self.ordered = all(sweep.ordered is not False for sweep in self.sweeps)
+        if self._is_partial and self.ordered:
+            self.ordered = self.sorts(first)
+        if not self.ordered and (self._is_partial or self._is_doubtful):
+            # It rests on an order that isn't there.
+            self.sweeps.clear()
+            yield from self._give(self.sweep(self.read(1), newest_first=False))
+
+    @property
+    def _is_partial(self) -> bool:
+        """Whether anything was left out, which rests on the order."""
+        return any(
+            sweep.start_page > 1 or (sweep.stopped and sweep.distinct != sweep.total)
+            for sweep in self.sweeps
+        )
+
+    @property
+    def _is_doubtful(self) -> bool:
+        """Whether there are doubts that reading without an order may not leave."""
+        return any(sweep.doubts and sweep.total is not None for sweep in self.sweeps)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all sweeps were."""
+        return all(sweep.exact for sweep in self.sweeps)
+
+    def _go_on(self, first: Page, rest: Rest) -> Iterator[list[Row]]:
+        """Read what came to the front since, what was left, and the front again."""
+        front = self.sweep(first, stop_before=earlier(rest.top, self.lookback))
+        yield from self._give(front, notes=False)
+        if not front.stopped or front.newest is None:
+            return
+        page = find_page(
+            rest,
+            came=front.distinct,
+            first=first,
+            read=self.read,
+            version=self.version,
+        )
+        if page.number == 1:
+            yield from self._give(self.sweep(page, stop_before=self._stop))
+            return
+        back = self.sweep(
+            page, start_page=page.number, front=front.newest, stop_before=self._stop
+        )
+        top = max(rest.top, self._cap(front.newest))
+        known = Rest(top, rest.reached, rest.rows + front.distinct)
+        yield from self._give(back, known, skip=rest)
+        # Rows that changed between the first page and the one where it went on.
+        after = front.newest + timedelta.resolution
+        again = self.sweep(self.read(1), stop_before=after)
+        yield from self._give(again, notes=False)
+
+    def _give(
+        self,
+        sweep: Sweep,
+        known: Rest | None = None,
+        *,
+        skip: Rest | None = None,
+        notes: bool = True,
+    ) -> Iterator[list[Row]]:
+        """Give a sweep's rows that are wanted.
+
+        Args:
+            sweep: The sweep.
+            known: What has been sent before it.
+            skip: What was sent by an earlier run.
+            notes: Whether a later run can go on from within this sweep.
+        """
+        self.sweeps.append(sweep)
+        for rows in sweep:
+            wanted = []
+            versions = [self.version(row) for row in rows]
+            for row, version in zip(rows, versions, strict=True):
+                if self._is_old(version) or (skip is not None and skip.covers(version)):
+                    continue
+                if not self.given.add(fingerprint(self.key(row))):
+                    continue
+                self.unstamped += version is None
+                if version is not None and (
+                    self.newest is None or version > self.newest
+                ):
+                    self.newest = version
+                wanted.append(row)
+            if notes:
+                self.left = known = self._note(sweep, known, versions)
+            yield wanted
+        if sweep.doubts:
+            self.left = None
+
+    def _is_old(self, version: datetime | None) -> bool:
+        return self.since is not None and version is not None and version < self.since
+
+    def _note(
+        self, sweep: Sweep, known: Rest | None, versions: list[datetime | None]
+    ) -> Rest | None:
+        """Return what will have been sent with these rows, if order and total tell."""
+        if not sweep.ordered or sweep.doubts or sweep.total is None:
+            return None
+        if sweep.newest is None:
+            return None
+        top = known.top if known else self._cap(sweep.newest)
+        dated = [version for version in versions if version is not None]
+        reached = min([known.reached if known else top, *dated])
+        return Rest(top, reached, (known.rows if known else 0) + len(versions))
+
+    def _cap(self, newest: datetime) -> datetime:
+        """A row that is dated ahead must not hide what changes after the start."""
+        return min(newest, self.started)
+
+
+def is_turned(
+    newest: Page,
+    oldest: Page,
+    key: Callable[[Row], Hashable],
+    version: Callable[[Row], datetime | None],
+) -> bool:
+    """Say whether a server that was asked for both ends of a list sorts it.
+
+    Args:
+        newest: The first page, newest first.
+        oldest: The first page, oldest first.
+        key: Returns the key of a row.
+        version: Returns when a row was changed, if it says so.
+
+    Returns:
+        Whether both pages can't but come of sorting.
+    """
+    if not newest.rows or not oldest.rows:
+        return False
+    last = version(newest.rows[-1])
+    versions = [version(row) for row in oldest.rows]
+    dated = [known for known in versions if known is not None]
+    return (
+        dated == sorted(dated)
+        and len(dated) == len(versions)
+        and last is not None
+        and dated[0] <= last
+        and key(newest.rows[0]) != key(oldest.rows[0])
+    )

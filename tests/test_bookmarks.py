@@ -1,0 +1,212 @@
+"""What a run remembers: time stamps as times, bookmarks that only go forward."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_betterdata.bookmarks import (
+    Bookmarks,
+    as_date,
+    check_state,
+    earlier,
+    read_bookmarks,
+    read_stamp,
+    write_stamp,
+)
+from tap_betterdata.errors import StateError
+
+KEY = "updatedAt"
+moments = st.integers(0, 10**15).map(
+    lambda n: datetime(1995, 1, 1, tzinfo=UTC) + timedelta(microseconds=n)
+)
+zones = st.integers(-14 * 60, 14 * 60).map(lambda n: timezone(timedelta(minutes=n)))
+
+
+@given(moments, zones)
+def test_offsets_and_fractions_make_no_difference(
+    moment: datetime, zone: timezone
+) -> None:
+    assert read_stamp(write_stamp(moment)) == moment
+    assert read_stamp(moment.astimezone(zone).isoformat()) == moment
+    assert read_stamp(moment.replace(tzinfo=None).isoformat()) == moment
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-03-15T00:00:00Z",
+        "2024-03-15T00:00:00.000Z",
+        "2024-03-15T00:00:00.000000000Z",
+        "2024-03-15T01:30:00+01:30",
+        "2024-03-14T19:00:00-05:00",
+        "2024-03-15T00:00:00",
+        "2024-03-15 00:00:00+00:00",
+        "2024-03-15",
+    ],
+)
+def test_the_same_moment(text: str) -> None:
+    assert read_stamp(text) == datetime(2024, 3, 15, tzinfo=UTC)
+
+
+def test_a_fraction_comes_after_the_whole_second() -> None:
+    # As strings they compare the other way round.
+    whole, later = "2024-03-15T00:00:00Z", "2024-03-15T00:00:00.250Z"
+    assert later < whole
+    bookmarks = Bookmarks({})
+    bookmarks.advance(None, KEY, whole)
+    bookmarks.advance(None, KEY, later)
+    assert bookmarks.get(None) == later
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "soon", 1710460800, "2024-02-30", "0001-01-01T00:00:00+05:00"]
+)
+def test_what_is_no_time_stamp(text: object) -> None:
+    assert read_stamp(text) is None
+
+
+def test_nothing_comes_before_the_beginning_of_time() -> None:
+    stamp = read_stamp("0001-01-01T00:00:00Z")
+    assert stamp is not None
+    assert earlier(stamp, timedelta(minutes=10)) == stamp
+    assert earlier(stamp + timedelta(hours=1), timedelta(hours=1)) == stamp
+
+
+@given(st.lists(moments, min_size=1), zones)
+def test_a_bookmark_only_goes_forward(stamps: list[datetime], zone: timezone) -> None:
+    bookmarks = Bookmarks({})
+    for stamp in stamps:
+        bookmarks.advance("loc_001", KEY, stamp.astimezone(zone).isoformat())
+    assert read_stamp(bookmarks.get("loc_001")) == max(stamps)
+    assert bookmarks.get("loc_002") is None
+    assert bookmarks.get(None) is None
+
+
+def test_a_location_without_a_bookmark_has_that_of_all() -> None:
+    bookmarks = Bookmarks({})
+    bookmarks.advance(None, KEY, "2024-03-15T00:00:00Z")
+    assert bookmarks.get("loc_001") == "2024-03-15T00:00:00Z"
+    bookmarks.advance("loc_001", KEY, "2024-03-16T00:00:00Z")
+    assert bookmarks.get("loc_001") == "2024-03-16T00:00:00Z"
+    assert bookmarks.get(None) == "2024-03-15T00:00:00Z"
+    bookmarks.advance(None, KEY, "2024-03-17T00:00:00Z")
+    assert bookmarks.get("loc_001") == "2024-03-17T00:00:00Z"
+
+
+def test_starting_over_keeps_the_rest() -> None:
+    bookmarks = Bookmarks({"locations": ["loc_001"]})
+    bookmarks.advance(None, KEY, "2024-03-15")
+    bookmarks.advance("loc_001", KEY, "2024-03-15")
+    assert bookmarks.values() == ["2024-03-15", "2024-03-15"]
+    bookmarks.forget()
+    assert bookmarks.state == {"locations": ["loc_001"]}
+
+
+def test_notes_come_and_go() -> None:
+    bookmarks = Bookmarks({})
+    bookmarks.note("loc_001", "unstamped", None)
+    assert bookmarks.state == {}
+    bookmarks.note("loc_001", "unstamped", value=True)
+    assert bookmarks.noted("loc_001", "unstamped")
+    assert not bookmarks.noted("loc_002", "unstamped")
+    assert not bookmarks.noted(None, "unstamped")
+
+
+def test_a_note_on_all_concerns_each_and_one_on_any_concerns_all() -> None:
+    bookmarks = Bookmarks({})
+    bookmarks.note("loc_001", "unstamped", value=True)
+    concerned = [bookmarks.concerns(p, "unstamped") for p in (None, "loc_001", "loc_2")]
+    assert concerned == [True, True, False]
+    bookmarks = Bookmarks({"unstamped": True})
+    assert bookmarks.concerns("loc_001", "unstamped")
+
+
+def test_a_bookmark_as_a_date() -> None:
+    assert as_date(None) is None
+    assert as_date("2024-03-15") == date(2024, 3, 15)
+    assert as_date("2024-03-15T23:59:59Z") == date(2024, 3, 15)
+
+
+# What is handed to the tap
+
+
+@pytest.mark.parametrize("state", [{}, {"bookmarks": {}}])
+def test_no_state(state: dict[str, Any]) -> None:
+    assert not read_bookmarks(state)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        [],
+        "2024-03-15",
+        {"bookmarks": []},
+        {"bookmarks": None},
+        {"inventory": "2024-03-15T00:00:00Z"},
+        {"type": "STATE", "value": {"bookmarks": {}}},
+        {"bookmarks": {}, "inventory": {"updatedAt": "2024-03-15T00:00:00Z"}},
+    ],
+)
+def test_a_state_of_another_shape(state: object) -> None:
+    with pytest.raises(StateError, match="can't read"):
+        read_bookmarks(state)
+
+
+def place(value: object, key: object = KEY, **more: object) -> dict[str, object]:
+    return {"replication_key": key, "replication_key_value": value, **more}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        place("2024-03-15T00:00:00Z"),
+        {"partitions": [place("2024-03-15", context={"locationId": "loc_001"})]},
+        {"locations": ["loc_001"], "locations_as_of": "2024-03-15T00:00:00Z"},
+    ],
+)
+def test_bookmarks_that_can_be_read(state: dict[str, Any]) -> None:
+    known = {"locations", "locations_as_of"}
+    assert check_state("inventory", state, known, KEY) == []
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "2024-03-15T00:00:00Z",
+        None,
+        place("soon"),
+        place(1710460800),
+        place({"value": "2024-03-15T00:00:00Z"}),
+        place("2024-03-15T00:00:00Z", key="lastCountedAt"),
+        place("2024-03-15T00:00:00Z", key=None),
+        {"replication_key_value": "2024-03-15T00:00:00Z"},
+        {"partitions": {}},
+        {"partitions": None},
+        {"partitions": ["loc_001"]},
+        {"partitions": [place("2024-03-15")]},
+        {"partitions": [place("2024-03-15", context={"locationId": 1})]},
+        {"partitions": [place("2024-03-15", context={"location": "loc_001"})]},
+        {"partitions": [place("soon", context={"locationId": "loc_001"})]},
+        {"locations": "loc_001"},
+        {"locations": None},
+        {"locations": [1]},
+        {"locations_as_of": "soon"},
+    ],
+)
+def test_bookmarks_of_another_shape(state: object) -> None:
+    known = {"locations", "locations_as_of"}
+    with pytest.raises(StateError, match="inventory"):
+        check_state("inventory", state, known, KEY)
+
+
+def test_fields_that_mean_nothing_are_named() -> None:
+    partition = place("2024-03-15", context={"locationId": "loc_001"}, cursor=7)
+    state = place("2024-03-15", colour="blue", partitions=[partition])
+    assert check_state("inventory", state, (), KEY) == ["colour", "cursor"]
