@@ -1,0 +1,93 @@
+"""Doing several things at once, and handing out what comes back in order."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+
+
+class Workers:
+    """A few threads that do what they are given.
+
+    The threads are daemons, unlike those of `concurrent.futures`: an exit must not
+    wait for a server that is slow to answer.
+    """
+
+    def __init__(self, count: int) -> None:
+        """Make the pool; its threads start when there is work.
+
+        Args:
+            count: How many things are done at once, at least 1.
+        """
+        self.count = count
+        # None ends a thread.
+        self._tasks: queue.SimpleQueue[
+            tuple[Future[object], Callable[[], object]] | None
+        ] = queue.SimpleQueue()
+        self._threads = 0
+
+    def ahead(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+        """Run tasks a few ahead of the one whose result is handed out.
+
+        The tasks are taken from the iterable only as they are begun, so a consumer
+        that is slow, or stops, keeps later ones from being begun at all.
+
+        Args:
+            tasks: What to do.
+
+        Yields:
+            The results, in the order of the tasks.
+
+        Raises:
+            BaseException: What a task raised, when it is that task's turn.
+        """
+        waiting: deque[Future[T]] = deque()
+        remaining = iter(tasks)
+        try:
+            while True:
+                while len(waiting) < self.count:
+                    task = next(remaining, None)
+                    if task is None:
+                        break
+                    waiting.append(self._begin(task))
+                if not waiting:
+                    return
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def close(self) -> None:
+        """Let the threads end when what they have begun is done."""
+        for _ in range(self._threads):
+            self._tasks.put(None)
+        self._threads = 0
+
+    def _begin(self, task: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+        self._tasks.put((future, task))  # type: ignore[arg-type]
+        if self._threads < self.count:
+            self._threads += 1
+            threading.Thread(target=self._work, daemon=True).start()
+        return future
+
+    def _work(self) -> None:
+        while True:
+            work = self._tasks.get()
+            if work is None:
+                return
+            future, task = work
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(task())
+            except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+                future.set_exception(error)

@@ -1,0 +1,149 @@
+"""Singer messages as lines of JSON on standard output, a page of records at a time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+from singer_sdk.singerlib import Message
+from singer_sdk.singerlib.encoding.base import GenericSingerWriter
+from singer_sdk.singerlib.json import serialize_json
+
+from tap_betterdata.bookmarks import write_stamp
+from tap_betterdata.compat import override
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
+
+_BROKEN_PIPE_EXIT = 141
+
+# Numbers keep their digits: Decimal("10.50") is written as 10.50.
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+
+
+class LineWriter(GenericSingerWriter[bytes, Message]):
+    """Writes each message, or each page of records, with one write.
+
+    Nothing is held back: what was handed over is on its way before the call returns.
+
+    Attributes:
+        on_signal: Called after a write during which a signal came, so that no line is
+            cut in half by leaving in the middle of it.
+    """
+
+    def __init__(self) -> None:
+        """Make the writer."""
+        super().__init__()
+        self.on_signal: Callable[[], None] | None = None
+        self.writing = False
+
+    @override
+    def serialize_message(self, message: Message) -> bytes:
+        """Write a message as a line.
+
+        Args:
+            message: The message.
+
+        Returns:
+            The line, with its end.
+        """
+        return encode_line(message.to_dict())
+
+    @override
+    def write_message(self, message: Message) -> None:
+        """Write a message to standard output.
+
+        Args:
+            message: The message.
+        """
+        self._write(self.serialize_message(message))
+
+    def write_records(
+        self,
+        stream: str,
+        records: Iterable[dict[str, Any]],
+        *,
+        version: int | None,
+        extracted: datetime,
+    ) -> None:
+        """Write RECORD messages to standard output, all at once.
+
+        Args:
+            stream: The stream's name.
+            records: The records.
+            version: The table version that they belong to, if there is one.
+            extracted: When they were read.
+        """
+        tail: dict[str, Any] = {} if version is None else {"version": version}
+        tail["time_extracted"] = write_stamp(extracted)
+        head = {"type": "RECORD", "stream": stream}
+        self._write(encode_lines([{**head, "record": r, **tail} for r in records]))
+
+    def _write(self, lines: bytes) -> None:
+        with self._uninterrupted():
+            # Looked up anew each time: tests and notebooks put others in its place.
+            binary = getattr(sys.stdout, "buffer", None)
+            try:
+                if binary is None:
+                    sys.stdout.write(lines.decode())
+                else:
+                    binary.write(lines)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                _leave_quietly()
+
+    @contextmanager
+    def _uninterrupted(self) -> Iterator[None]:
+        self.writing = True
+        try:
+            yield
+        finally:
+            self.writing = False
+        if self.on_signal is not None:
+            self.on_signal()
+
+
+def _leave_quietly() -> NoReturn:
+    """End the run: the target is gone, and has said why itself.
+
+    Raises:
+        SystemExit: With what shells report for a broken pipe.
+    """
+    # What is still buffered has nowhere to go; Python would complain at its exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(_BROKEN_PIPE_EXIT)
+
+
+def encode_lines(messages: list[dict[str, Any]]) -> bytes:
+    """Write objects as lines of JSON, with every digit of their numbers.
+
+    Args:
+        messages: The objects.
+
+    Returns:
+        The lines, with their ends.
+    """
+    try:
+        return _encoder.encode_lines(messages)
+    except UnicodeEncodeError:
+        return b"".join(map(encode_line, messages))
+
+
+def encode_line(message: Mapping[str, Any]) -> bytes:
+    """Write an object as a line of JSON, with every digit of its numbers.
+
+    Args:
+        message: The object.
+
+    Returns:
+        The line, with its end.
+    """
+    try:
+        return _encoder.encode(message) + b"\n"
+    except UnicodeEncodeError:
+        # A lone surrogate, which UTF-8 can't hold; as an escape JSON can.
+        return serialize_json(message).encode() + b"\n"

@@ -1,0 +1,124 @@
+"""Several things at once, in order, and never more than are wanted."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_betterdata.ahead import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SECONDS = 10
+
+
+class OddError(Exception):
+    """What a task raises."""
+
+
+def fail() -> int:
+    raise OddError
+
+
+@given(st.integers(1, 5), st.integers(0, 20))
+def test_results_come_in_the_order_of_the_tasks(workers: int, tasks: int) -> None:
+    results = Workers(workers).ahead(partial(int, n) for n in range(tasks))
+    assert list(results) == list(range(tasks))
+
+
+def test_a_slow_task_keeps_its_place() -> None:
+    go = threading.Event()
+
+    def slow() -> str:
+        assert go.wait(SECONDS)
+        return "slow"
+
+    def quick() -> str:
+        go.set()
+        return "quick"
+
+    # The first can end only if the second runs beside it.
+    assert list(Workers(2).ahead([slow, quick])) == ["slow", "quick"]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_no_more_than_allowed_run_at_once(workers: int) -> None:
+    lock = threading.Lock()
+    full = threading.Barrier(workers)
+    running = 0
+    most = 0
+
+    def task() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        full.wait(SECONDS)
+        with lock:
+            running -= 1
+
+    list(Workers(workers).ahead([task] * (4 * workers)))
+    assert most == workers
+
+
+def test_tasks_are_taken_only_as_they_are_begun() -> None:
+    taken: list[int] = []
+
+    def tasks() -> Iterator[Callable[[], int]]:
+        for number in count():
+            taken.append(number)
+            yield partial(int, number)
+
+    results = Workers(3).ahead(tasks())
+    assert not taken
+    for number in range(5):
+        assert next(results) == number
+        assert len(taken) <= number + 3
+
+
+def test_a_consumer_that_stops_keeps_later_tasks_from_being_begun() -> None:
+    hold, begun = threading.Event(), []
+
+    def task(number: int) -> int:
+        begun.append(number)
+        if number:
+            hold.wait(SECONDS)
+        return number
+
+    workers = Workers(2)
+    results = workers.ahead(partial(task, number) for number in range(100))
+    assert next(results) == 0
+    results.close()  # type: ignore[attr-defined]
+    hold.set()
+    # The pool is free for others, and what was given up does not come back.
+    assert list(workers.ahead([partial(int, 7), partial(int, 8)])) == [7, 8]
+    assert set(begun) <= {0, 1}
+
+
+def test_an_error_comes_when_it_is_its_tasks_turn() -> None:
+    tasks: list[Callable[[], int]] = [partial(int, 1), fail, partial(int, 3)]
+    results = Workers(3).ahead(tasks)
+    assert next(results) == 1
+    with pytest.raises(OddError):
+        next(results)
+    assert not list(results)
+
+
+def test_the_pool_outlives_an_error() -> None:
+    workers = Workers(1)
+    with pytest.raises(OddError):
+        list(workers.ahead([fail]))
+    assert list(workers.ahead([partial(int, 1)])) == [1]
+
+
+def test_threads_do_not_hold_up_an_exit() -> None:
+    threads: list[threading.Thread] = []
+    list(Workers(1).ahead([lambda: threads.append(threading.current_thread())]))
+    assert all(thread.daemon for thread in threads)

@@ -1,0 +1,47 @@
+"""What is read once and needed twice."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_betterdata.spool import Spool
+from tests.strategies import objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@given(st.lists(objects, max_size=4))
+def test_what_is_kept_is_read_again_as_often_as_needed(
+    answers: list[dict[str, Any]],
+) -> None:
+    spool = Spool[dict[str, Any]]()
+    assert list(spool.fill(answers)) == answers
+    assert list(spool.read()) == answers
+    assert list(spool.read()) == answers
+
+
+def test_digits_are_kept() -> None:
+    spool = Spool[dict[str, Any]]()
+    list(spool.fill([{"cost": Decimal("10.50"), "units": 2**70}]))
+    (answer,) = spool.read()
+    assert str(answer["cost"]) == "10.50"
+    assert answer["units"] == 2**70
+
+
+def test_answers_are_passed_on_as_they_come() -> None:
+    spool = Spool[dict[str, Any]]()
+    asked: list[int] = []
+
+    def answers() -> Iterator[dict[str, Any]]:
+        for number in range(3):
+            asked.append(number)
+            yield {"n": number}
+
+    for number, answer in enumerate(spool.fill(answers())):
+        assert answer == {"n": number}
+        assert asked[-1] == number
