@@ -1,0 +1,440 @@
+"""The REST base stream: how the API is asked, and what its errors mean."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+import backoff
+import requests
+from singer_sdk.authenticators import BearerTokenAuthenticator
+from singer_sdk.exceptions import RetriableAPIError
+from singer_sdk.streams import RESTStream
+from singer_sdk.streams.rest import HTTPRequest, PageContext
+
+from tap_betterdata.budget import BudgetExhaustedError
+from tap_betterdata.compat import override
+from tap_betterdata.decoding import decode
+from tap_betterdata.errors import (
+    ENDPOINT_REFUSED_CODES,
+    KEY_REFUSED_CODES,
+    BadRequestError,
+    KeyRefusedError,
+    LimitedError,
+    RefusedError,
+    RejectedError,
+    TapError,
+    UnavailableError,
+    advice,
+    place,
+    redact,
+)
+from tap_betterdata.pages import (
+    MalformedResponseError,
+    Page,
+    error_code,
+    error_text,
+    read_object,
+    read_page,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from backoff.types import Details
+    from singer_sdk.helpers.types import Context, RequestFunc
+    from singer_sdk.tap_base import Tap
+
+    from tap_betterdata.run import Run
+
+T = TypeVar("T")
+
+# Documented for every list endpoint (20 and 100), for one that refuses its own.
+SAFE_LIMITS = (100, 20)
+_MAX_PAUSE = 60.0
+_OK = 200
+_BAD_REQUEST = 400
+_UNAUTHORIZED = 401
+_NOT_FOUND = 404
+_REFUSED = (403, _NOT_FOUND)
+_SERVER_ERROR = 500
+
+
+class ApiStream(RESTStream[int]):
+    """A stream whose endpoint is asked with the run's session, budget and key.
+
+    Attributes:
+        max_limit: The largest page that the endpoint takes; None if it has no pages.
+    """
+
+    extra_retry_statuses = (408, 425)
+    allow_redirects = False
+    max_limit: int | None = None
+
+    def __init__(self, tap: Tap, run: Run) -> None:
+        """Make the stream.
+
+        Args:
+            tap: The tap.
+            run: What the streams of the run share.
+        """
+        super().__init__(tap=tap)
+        self.tap = tap
+        self.run = run
+        self.requests = 0
+        self.waited = 0.0
+        self.retries = 0
+
+    @property
+    @override
+    def url_base(self) -> str:
+        """The base URL; documented: `https://app.betterdata.co/api`."""
+        return self.run.api_url
+
+    @property
+    @override
+    def requests_session(self) -> requests.Session:
+        """The run's one session, so that all streams share budget and connections."""
+        return self.run.session
+
+    @cached_property
+    @override
+    def authenticator(self) -> BearerTokenAuthenticator:
+        """Documented: `Authorization: Bearer <key>`."""
+        return BearerTokenAuthenticator(token=self.run.api_key)
+
+    @property
+    @override
+    def http_headers(self) -> dict[str, str]:
+        """Documented for every request, GET included: a JSON content type."""
+        return {"Content-Type": "application/json", "Accept": "application/json"}
+
+    @cached_property
+    @override
+    def user_agent(self) -> str:
+        """What the tap calls itself."""
+        name = f"{self.tap.name}/{self.tap.plugin_version}"
+        return str(self.config.get("user_agent") or name)
+
+    @cached_property
+    def limit(self) -> int | None:
+        """Rows asked for with a page; the fewest requests come of the largest page."""
+        if self.max_limit is None:
+            return None
+        return min(self.config.get("page_size") or self.max_limit, self.max_limit)
+
+    @override
+    def get_http_request(self, *, page: PageContext[int]) -> HTTPRequest:
+        """Make a request.
+
+        Documented parameters: `page` (from 1) and `limit`; the endpoint's own, such
+        as `locationId`, come with the context.
+
+        Args:
+            page: The context, and the number of the page if the endpoint has pages.
+
+        Returns:
+            The request.
+        """
+        request = super().get_http_request(page=page)
+        request.params.update(page.stream_context or {})
+        if page.next_page_token is not None:
+            request.params |= {"page": page.next_page_token, "limit": self.limit}
+        return request
+
+    def read_page(self, context: Mapping[str, Any], number: int) -> Page:
+        """Ask for a page.
+
+        Args:
+            context: The endpoint's own parameters.
+            number: The page's number, from 1.
+
+        Returns:
+            The page.
+
+        Raises:
+            TapError: If the API does not give it.
+        """
+        try:
+            return self._ask_page(context, number)
+        except BadRequestError as error:
+            is_limit = (self.limit or 0) > SAFE_LIMITS[0] or "limit" in str(error)
+            page = self._ask_smaller_page(context) if number == 1 and is_limit else None
+            if page is None:
+                raise
+            return page
+
+    def _ask_smaller_page(self, context: Mapping[str, Any]) -> Page | None:
+        """Ask for the first page with a smaller limit: the maximum is only inferred."""
+        wanted = self.limit or 0
+        for limit in SAFE_LIMITS:
+            if limit < wanted:
+                self.limit = limit
+                try:
+                    page = self._ask_page(context, 1)
+                except BadRequestError:
+                    continue
+                self.logger.warning(
+                    "The API refuses pages of %d rows; asking for %d.", wanted, limit
+                )
+                return page
+        self.limit = wanted
+        return None
+
+    def _ask_page(self, context: Mapping[str, Any], number: int) -> Page:
+        started = time.monotonic()
+        limit = self.limit or 1
+
+        def read(content: bytes) -> Page:
+            return read_page(
+                content,
+                number=number,
+                limit=limit,
+                started=started,
+                ended=time.monotonic(),
+            )
+
+        return self._ask(context, number, read)
+
+    def read_one(self, context: Mapping[str, Any], *, holds: str) -> dict[str, Any]:
+        """Ask an endpoint that answers with one object.
+
+        Args:
+            context: The endpoint's parameters.
+            holds: The object's field that must be an object itself.
+
+        Returns:
+            The object.
+
+        Raises:
+            TapError: If the API does not give it.
+        """
+
+        def read(content: bytes) -> dict[str, Any]:
+            body = read_object(content)
+            if not isinstance(body.get(holds), dict):
+                msg = f"no {holds}"
+                raise MalformedResponseError(msg)
+            return body
+
+        return self._ask(context, None, read)
+
+    def _ask(
+        self,
+        context: Mapping[str, Any],
+        number: int | None,
+        read: Callable[[bytes], T],
+    ) -> T:
+        where = place(self.name, context, number)
+        began = time.monotonic()
+        tries = 0
+        result: list[T] = []
+
+        def exchange(
+            request: requests.PreparedRequest, _context: Context | None
+        ) -> requests.Response:
+            nonlocal tries
+            tries += 1
+            self.requests += 1
+            response = self.requests_session.send(request)
+            self.validate_response(response)
+            try:
+                result[:] = [read(response.content)]
+            except MalformedResponseError as error:
+                msg = f"the API answered 200 with {self.redact(str(error))}"
+                raise RetriableAPIError(msg, response) from error
+            return response
+
+        try:
+            self.request_decorator(exchange)(self._prepare(context, number), context)
+        except TapError as error:
+            error.args = (f"{where}: {error}",)
+            raise
+        except BudgetExhaustedError as error:
+            msg = f"{where}: {error}"
+            raise LimitedError(msg) from error
+        except (RetriableAPIError, requests.RequestException) as error:
+            msg = (
+                f"{where}: {self._say(error)}, in {tries} tries over "
+                f"{time.monotonic() - began:.0f} s. {_mend(error)}"
+            )
+            no_answer = not isinstance(error, RetriableAPIError)
+            raise UnavailableError(msg, ends_run=no_answer) from error
+        return result[0]
+
+    def _prepare(
+        self, context: Mapping[str, Any], number: int | None
+    ) -> requests.PreparedRequest:
+        request = self.get_http_request(
+            page=PageContext(stream_context=context, next_page_token=number)
+        )
+        return self.build_prepared_request(
+            method=request.method,
+            url=request.url,
+            params=request.encode_params(),
+            headers=request.headers,
+        )
+
+    @override
+    def validate_response(self, response: requests.Response) -> None:
+        """Tell apart what passes, what may pass later, and what never will.
+
+        Args:
+            response: The answer.
+
+        Raises:
+            RetriableAPIError: For 408, 425 and server errors.
+            KeyRefusedError: If the key is refused.
+            RefusedError: If one location or endpoint is refused.
+            RejectedError: For any other answer that is not a success.
+        """
+        status = response.status_code
+        if status == _OK:
+            return
+        message = self.response_error_message(response)
+        if status in self.extra_retry_statuses or status >= _SERVER_ERROR:
+            raise RetriableAPIError(message, response)
+        code = error_code(_body(response))
+        if status == _UNAUTHORIZED or code in KEY_REFUSED_CODES:
+            raise KeyRefusedError(message)
+        if status in _REFUSED:
+            raise RefusedError(
+                message,
+                whole_endpoint=code in ENDPOINT_REFUSED_CODES,
+                not_found=status == _NOT_FOUND,
+            )
+        if status == _BAD_REQUEST:
+            raise BadRequestError(message)
+        raise RejectedError(message)
+
+    @override
+    def response_error_message(self, response: requests.Response) -> str:
+        """Say what the server said, shortly and without secrets, and what to do.
+
+        Args:
+            response: An answer that is not a success.
+
+        Returns:
+            One line.
+        """
+        status = response.status_code
+        if status < _BAD_REQUEST:
+            host = self.redact(urlsplit(response.headers.get("Location", "")).netloc)
+            return (
+                f"the API answered {status}, a redirect"
+                f"{f' to {host}' if host else ''}, which is not followed, since the "
+                "key goes to no other address. Set api_url to the right one"
+            )
+        body = _body(response)
+        said = self.redact(error_text(body) or str(response.reason or ""))
+        said = f" {said}" if said else ""
+        retried = status in self.extra_retry_statuses or status >= _SERVER_ERROR
+        mend = "" if retried else f". What to do: {advice(status, error_code(body))}"
+        return f"the API answered {status}{said}{mend}"
+
+    def redact(self, text: str) -> str:
+        """Blank the key, and whatever looks like one, in a text; and cut it.
+
+        Args:
+            text: Any text.
+
+        Returns:
+            What may be shown.
+        """
+        return redact(text, (self.run.api_key,))
+
+    def _say(self, error: Exception) -> str:
+        if isinstance(error, RetriableAPIError):
+            return str(error)
+        if isinstance(error, requests.exceptions.SSLError):
+            return f"no secure connection to the API: {self.redact(str(error))}"
+        if isinstance(error, requests.exceptions.Timeout):
+            return f"no answer in time: {self.redact(str(error))}"
+        return f"no connection to the API, or it broke: {self.redact(str(error))}"
+
+    @override
+    def request_decorator(self, func: RequestFunc) -> RequestFunc:
+        """Repeat what may pass, through the SDK's backoff hooks.
+
+        The SDK's own decorator has the library log a second line for each try, and
+        repeats what can't pass, such as a wrong certificate.
+
+        Args:
+            func: What is repeated.
+
+        Returns:
+            The same, with patience.
+        """
+        decorate = backoff.on_exception(
+            self.backoff_wait_generator,
+            (RetriableAPIError, requests.RequestException),
+            max_tries=self.backoff_max_tries,
+            giveup=_is_final,
+            on_backoff=self.backoff_handler,
+            jitter=self.backoff_jitter,
+            logger=None,
+        )
+        return decorate(func)
+
+    @override
+    def backoff_wait_generator(self) -> Generator[float, None, None]:
+        """Wait 1, 2, 4 … seconds, a minute at most.
+
+        Returns:
+            The waits; with the default of eight retries they ride out three minutes.
+        """
+        return backoff.expo(max_value=_MAX_PAUSE)
+
+    @override
+    def backoff_max_tries(self) -> int:
+        """Return how often a request is sent at most: once, and the retries."""
+        return int(self.config["max_retries"]) + 1
+
+    @override
+    def backoff_handler(self, details: Details) -> None:
+        """Say why and when a request is sent again.
+
+        Args:
+            details: What the backoff library knows.
+        """
+        self.retries += 1
+        said = self._say(details["exception"])
+        self.logger.warning(
+            "%s. Trying again in %.1f s (retry %d of %d).",
+            f"{said[:1].upper()}{said[1:]}",
+            details["wait"],
+            details["tries"],
+            self.config["max_retries"],
+        )
+
+
+def _is_final(error: Exception) -> bool:
+    return isinstance(
+        error,
+        (
+            requests.exceptions.SSLError,
+            requests.exceptions.InvalidURL,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.InvalidHeader,
+        ),
+    )
+
+
+def _mend(error: Exception) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        return "Check api_url and this machine's certificates"
+    if isinstance(error, requests.ConnectionError):
+        return (
+            "Check api_url and the network, then run again: it goes on from the state"
+        )
+    return "Run again later: it goes on from the state"
+
+
+def _body(response: requests.Response) -> dict[str, Any]:
+    try:
+        body = decode(response.content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}

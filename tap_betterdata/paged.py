@@ -1,0 +1,288 @@
+"""Streams of list endpoints: whole lists, or only what changed since the last run."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+
+from tap_betterdata.bookmarks import earlier, read_stamp, write_stamp
+from tap_betterdata.compat import override
+from tap_betterdata.errors import BadRequestError, UnexpectedAnswerError, place
+from tap_betterdata.reading import Reading, is_turned
+from tap_betterdata.resume import Rest, read_rest
+from tap_betterdata.seen import Seen
+from tap_betterdata.stream import Answer, BetterDataStream
+from tap_betterdata.sweep import PagesRepeatError, Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tap_betterdata.pages import Page, Row
+
+# What is kept in the state besides bookmarks: that items without a time stamp were
+# seen, and how far a sweep came that did not end.
+UNSTAMPED = "unstamped"
+REST = "rest"
+
+
+class PagedStream(BetterDataStream):
+    """A stream of a list endpoint.
+
+    Attributes:
+        row_key: The field that tells the rows of one list apart.
+    """
+
+    row_key: str
+    state_fields = BetterDataStream.state_fields | {UNSTAMPED, REST}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make the stream.
+
+        Args:
+            *args: As for the base class.
+            **kwargs: As for the base class.
+        """
+        super().__init__(*args, **kwargs)
+        # Assumed, and checked: the vendor says that many lists can be sorted, not
+        # which ones.
+        self._sorts = self.replication_key is not None
+        # Of all lists: a row whose key is enough by itself may move between them.
+        self._given = Seen()
+        self._is_checked = False
+
+    @abstractmethod
+    def contexts(self) -> list[dict[str, Any]]:
+        """Return what is asked for besides pages: one list each.
+
+        Returns:
+            The endpoint's own parameters, such as `locationId`.
+        """
+
+    def beside(self, context: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the streams of the endpoint use of what stands beside the rows.
+
+        Args:
+            context: The list's parameters.
+
+        Returns:
+            Anything that JSON can hold.
+        """
+        del context
+        return {}
+
+    @override
+    def ask(self) -> Iterator[Answer]:
+        """Read one list after the other."""
+        return self.each(self.contexts(), self._begin, self._go_on)
+
+    def _begin(self, context: dict[str, Any]) -> tuple[bool, Page]:
+        """Ask for the first page of a list, newest first if the server sorts.
+
+        Returns:
+            Whether that was asked for, and the page.
+        """
+        if self._sorts:
+            try:
+                return True, self.read_page(self._sorted(context), 1)
+            except BadRequestError as error:
+                page = self.read_page(context, 1)
+                self._give_up_sorting(f"refuses to sort ({error})")
+                return False, page
+        return False, self.read_page(context, 1)
+
+    def _go_on(
+        self, context: dict[str, Any], beginning: tuple[bool, Page]
+    ) -> Iterator[Answer]:
+        is_sorted, first = beginning
+        read = partial(self._read, self._sorted(context) if is_sorted else context)
+        reading = Reading(
+            read=read,
+            sweep=partial(self._sweep, read, newest_first=is_sorted),
+            key=self._key,
+            version=self._changed_at,
+            since=self.since(context),
+            stops_early=self._stops_early(context),
+            sorts=partial(self._is_sorting, context),
+            lookback=self._lookback,
+            started=self.run.started_at,
+            rest=self._rest(context, is_sorted=is_sorted),
+            given=self._given if self._is_keyed_by_row else Seen(),
+        )
+        where = place(self.name, context)
+        self.run.progress.begin(where, (first.total_pages or 1) - 1)
+        try:
+            for rows in reading.rows(first):
+                self._note_rest(context, reading.left)
+                yield Answer(context=context, rows=rows, beside=self.beside(context))
+        except PagesRepeatError as error:
+            msg = f"{where}: {error}"
+            raise UnexpectedAnswerError(msg) from error
+        for sweep in reading.sweeps:
+            self.judge(sweep, context)
+        if is_sorted and not reading.ordered:
+            self._give_up_sorting(f"does not sort by {self.replication_key}")
+        self._note_rest(context, reading.left)
+        if reading.is_exact:
+            self.remember_reading(context, reading)
+
+    def _sweep(self, read: Callable[[int], Page], first: Page, **options: Any) -> Sweep:
+        """Prepare a sweep that has its first page in hand."""
+        return self.sweep(
+            _after(first, read),
+            key=self._key,
+            version=self._changed_at if self.replication_key else None,
+            extra=self.config.get("max_extra_requests"),
+            **options,
+        )
+
+    def _read(self, context: dict[str, Any], number: int) -> Page:
+        page = self.read_page(context, number)
+        self.run.progress.step(
+            place(self.name, context),
+            done=number,
+            of=page.total_pages or number,
+            rows=min(number * page.size, page.total or number * page.size),
+            total=page.total,
+        )
+        return page
+
+    # Only what changed
+
+    def _sorted(self, context: dict[str, Any], order: str = "desc") -> dict[str, Any]:
+        """Documented for many lists: `sortBy` and `sortOrder`."""
+        return {**context, "sortBy": self.replication_key, "sortOrder": order}
+
+    def _is_sorting(self, context: dict[str, Any], newest: Page) -> bool:
+        """Look, once in a run, whether the oldest rows come first if asked for.
+
+        Args:
+            context: The list's parameters.
+            newest: The page that came with the newest rows asked for.
+
+        Returns:
+            Whether they do.
+        """
+        if not self._is_checked:
+            self.least_requests += 1
+            try:
+                oldest = self.read_page(self._sorted(context, "asc"), 1)
+            except BadRequestError:
+                return False
+            self._is_checked = is_turned(newest, oldest, self._key, self._changed_at)
+        return self._is_checked
+
+    def _give_up_sorting(self, why: str) -> None:
+        if self._sorts:
+            self._sorts = False
+            self.logger.warning(
+                "The API %s. Every run reads the whole list therefore, and one that is "
+                "cut short starts over; only what has changed is sent.",
+                why,
+            )
+
+    @property
+    def _is_keyed_by_row(self) -> bool:
+        # A catalog makes a list of the keys.
+        return list(self.primary_keys) == [self.row_key]
+
+    @property
+    def _is_incremental(self) -> bool:
+        return self.replication_method == REPLICATION_INCREMENTAL
+
+    @property
+    def _lookback(self) -> timedelta:
+        return timedelta(minutes=self.config["lookback_minutes"])
+
+    def since(self, context: Mapping[str, Any]) -> datetime | None:
+        """Return from when on rows are sent.
+
+        Args:
+            context: The list's parameters.
+
+        Returns:
+            The bookmark less the lookback; None if there is none.
+        """
+        if not self._is_incremental:
+            return None
+        return self.before(self.bookmarks.get(context.get("locationId")))
+
+    def before(self, stamp: str | None) -> datetime | None:
+        """Return the time that lies the lookback before a time stamp.
+
+        Args:
+            stamp: The time stamp, if there is one.
+
+        Returns:
+            The time, if there is one.
+        """
+        time = read_stamp(stamp)
+        return time and earlier(time, self._lookback)
+
+    def _stops_early(self, context: Mapping[str, Any]) -> bool:
+        if not self.bookmarks.concerns(context.get("locationId"), UNSTAMPED):
+            return True
+        self.logger.info(
+            "%s: items without %s have been seen, which stand anywhere in the list: "
+            "all pages are read.",
+            place(self.name, context),
+            self.replication_key,
+        )
+        return False
+
+    def _key(self, row: Row) -> str:
+        return str(row.get(self.row_key))
+
+    def _changed_at(self, row: Row) -> datetime | None:
+        return read_stamp(row.get(self.replication_key or ""))
+
+    def _rest(self, context: Mapping[str, Any], *, is_sorted: bool) -> Rest | None:
+        """Return what a run that was cut short has sent, if this one can go on."""
+        note = self.bookmarks.noted(context.get("locationId"), REST)
+        if note is None or not self._is_incremental:
+            return None
+        rest = read_rest(note) if is_sorted else None
+        since = self.since(context)
+        if rest and since and rest.top < since:
+            # A later run has read it all.
+            return None
+        self.logger.info(
+            "%s: the run before was cut short; %s.",
+            place(self.name, context),
+            f"going on behind {rest.rows} rows" if rest else "starting over",
+        )
+        return rest
+
+    def _note_rest(self, context: Mapping[str, Any], left: Rest | None) -> None:
+        if self._is_incremental:
+            note = left and left.as_note()
+            self.bookmarks.note(context.get("locationId"), REST, note)
+
+    def remember_reading(self, context: Mapping[str, Any], reading: Reading) -> None:
+        """Move the bookmark, but not past the run's start: changes may have come.
+
+        Args:
+            context: The list's parameters.
+            reading: What was read, exactly.
+        """
+        if self.replication_key is None or not self._is_incremental:
+            return
+        location = context.get("locationId")
+        self._note_rest(context, None)
+        self.bookmarks.note(location, UNSTAMPED, bool(reading.unstamped) or None)
+        if reading.newest is not None:
+            reached = write_stamp(min(reading.newest, self.run.started_at))
+            self.bookmarks.advance(location, self.replication_key, reached)
+
+
+def _after(first: Page, read: Callable[[int], Page]) -> Callable[[int], Page]:
+    """Return a reader that has read one page already."""
+    in_hand = {first.number: first}
+
+    def read_page(number: int) -> Page:
+        return in_hand.pop(number, None) or read(number)
+
+    return read_page

@@ -1,0 +1,192 @@
+"""Streams read period by period: closed periods once, the running one each time."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+
+from tap_betterdata.bookmarks import Bookmarks, as_date
+from tap_betterdata.compat import override
+from tap_betterdata.errors import place
+from tap_betterdata.periods import Period, is_whole, periods
+from tap_betterdata.stream import Answer, BetterDataStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# What is kept in the state: what the bookmarks were made with.
+GRANULARITY = "granularity"
+START = "start_date"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which periods a run reads.
+
+    Attributes:
+        periods: All of them, in order of time.
+        closed: The first days of those that are over and not cut short: read once.
+        again: From which first day on they are read again, closed or not.
+        bookmark: Tells until which first day a location was read before.
+        keeps: Whether the run moves bookmarks.
+    """
+
+    periods: list[Period]
+    closed: frozenset[str]
+    again: date
+    bookmark: Callable[[str], date | None]
+    keeps: bool
+
+    def wanted(self, location: str) -> list[dict[str, str]]:
+        """Return what to ask for of a location.
+
+        Args:
+            location: The location.
+
+        Returns:
+            Its periods that are new, running, or closed not long ago.
+        """
+        read_until = self.bookmark(location)
+        return [
+            {
+                "locationId": location,
+                "fromDate": period.first.isoformat(),
+                "toDate": period.last.isoformat(),
+            }
+            for period in self.periods
+            if read_until is None
+            or period.first > read_until
+            or period.first >= self.again
+        ]
+
+
+class PeriodicStream(BetterDataStream):
+    """A stream of an endpoint that is asked for a location and a period at a time.
+
+    The bookmark of a location is the first day of the last closed period that was
+    read: closed means that its last day is over, and that no setting cut it short.
+    """
+
+    state_fields = BetterDataStream.state_fields | {GRANULARITY, START}
+
+    @abstractmethod
+    def ask_period(self, context: dict[str, Any]) -> Answer:
+        """Ask for one period of one location.
+
+        Args:
+            context: `locationId`, `fromDate` and `toDate`.
+
+        Returns:
+            The answer.
+        """
+
+    @property
+    @override
+    def is_filtered(self) -> bool:
+        """A stretch of time is a part, always: rows outside it must not be dropped."""
+        return True
+
+    @override
+    def ask(self) -> Iterator[Answer]:
+        """Ask for each period that this stream or one that shares it wants."""
+        plans = [
+            stream.plan
+            for stream in (self, *self.sharers())
+            if isinstance(stream, PeriodicStream)
+        ]
+        contexts = {
+            (location, context["fromDate"]): context
+            for location in self.run.locations.ids()
+            for plan in plans
+            for context in plan.wanted(location)
+        }
+        ordered = [contexts[place] for place in sorted(contexts)]
+        self.least_requests += len(ordered)
+        self.run.progress.begin(self.name, len(ordered))
+        answers = self.each(ordered, self.ask_period, lambda _, answer: iter([answer]))
+        for done, answer in enumerate(answers, 1):
+            self.run.progress.step(
+                place(self.name, answer["context"]),
+                done=done,
+                of=len(ordered),
+                rows=done,
+                total=len(ordered),
+            )
+            yield answer
+
+    @override
+    def wants(self, answer: Answer) -> bool:
+        """Tell whether an answer is this stream's, and not only its sibling's."""
+        context = answer["context"]
+        return context in self.plan.wanted(context["locationId"])
+
+    @override
+    def remember(self, answer: Answer) -> None:
+        """Move the location's bookmark when a closed period has been read."""
+        location, first = (answer["context"][k] for k in ("locationId", "fromDate"))
+        if self.plan.keeps and first in self.plan.closed:
+            self.bookmarks.advance(location, self.replication_key or "", first)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What this run reads; starting over, if settings say so, begins here."""
+        granularity = self.config["analytics_granularity"]
+        is_backfill = self._is_backfill()
+        keeps = self.replication_method == REPLICATION_INCREMENTAL and not is_backfill
+        if keeps:
+            self._start_over_if_changed(granularity)
+        start, end = self._window()
+        cut = list(periods(start, end, granularity))
+        today = datetime.now(tz=UTC).date()
+        closed = [p for p in cut if p.last < today and is_whole(p, granularity)]
+        lookback = self.config["analytics_lookback_periods"]
+        again = closed[max(len(closed) - lookback, 0) :]
+        if keeps:
+            self.bookmarks.note(None, GRANULARITY, granularity)
+            self.bookmarks.note(None, START, start.isoformat())
+        before = Bookmarks(deepcopy(self.bookmarks.state))
+        return Plan(
+            periods=cut,
+            closed=frozenset(p.first.isoformat() for p in closed),
+            again=again[0].first if again else end,
+            bookmark=lambda location: as_date(before.get(location)) if keeps else None,
+            keeps=keeps,
+        )
+
+    def _is_backfill(self) -> bool:
+        """Whether the setting end_date keeps the run to what lies behind it."""
+        latest = as_date(max(self.bookmarks.values(), default=None))
+        end = self.run.window[1]
+        return bool(self.config.get("end_date")) and latest is not None and end < latest
+
+    def _window(self) -> tuple[date, date]:
+        """Return the first and last day; unless set, the first stays what it was.
+
+        The default start moves with the calendar; periods that it cut anew would
+        overlap those of earlier runs.
+        """
+        start, end = self.run.window
+        begun = as_date(self.bookmarks.noted(None, START))
+        return (start if self.config.get("start_date") or not begun else begun), end
+
+    def _start_over_if_changed(self, granularity: str) -> None:
+        """Drop the bookmarks if they were made with other settings."""
+        start = (
+            self.run.window[0].isoformat() if self.config.get("start_date") else None
+        )
+        for name, now in ((GRANULARITY, granularity), (START, start)):
+            before = self.bookmarks.noted(None, name)
+            if None not in {before, now} and before != now:
+                self.logger.info(
+                    "The %s was %s and is %s: all periods are read again.",
+                    name,
+                    before,
+                    now,
+                )
+                self.bookmarks.forget()

@@ -1,0 +1,16 @@
+"""The tap's streams, one module for each domain of the API."""
+
+from tap_betterdata.streams.analytics import (
+    InventoryAnalyticsCategoriesStream,
+    InventoryAnalyticsStream,
+)
+from tap_betterdata.streams.atp import InventoryAtpChannelsStream, InventoryAtpStream
+from tap_betterdata.streams.inventory import InventoryStream
+
+__all__ = [
+    "InventoryAnalyticsCategoriesStream",
+    "InventoryAnalyticsStream",
+    "InventoryAtpChannelsStream",
+    "InventoryAtpStream",
+    "InventoryStream",
+]

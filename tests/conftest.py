@@ -1,0 +1,31 @@
+"""Fixtures of the tests of the tap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tap_betterdata.stream import BetterDataStream
+from tests.running import InstalledRunner, Runner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def tap(tmp_path: Path) -> Runner:
+    """The tap, within this process."""
+    return Runner(tmp_path)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> InstalledRunner:
+    """The tap as the installed command."""
+    return InstalledRunner(tmp_path)
+
+
+@pytest.fixture
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries follow at once."""
+    monkeypatch.setattr(BetterDataStream, "backoff_jitter", lambda *_: 0.0)

@@ -1,0 +1,248 @@
+"""Runs that are cut short: what a target keeps is enough to go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+
+from tap_betterdata.sandbox import Sandbox
+from tests.e2e.commands import TAP, clean_env
+from tests.running import Outcome, Runner, catalog_of, config_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MOMENTS = int(os.environ.get("KILL_MOMENTS", "20"))
+ITEMS, PAGES, PAGE_SIZE = 6_000, 300, 20
+INVENTORY = catalog_of("inventory")
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(items=ITEMS, locations=3, latency_ms=2, rate_headers=False) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def _forget_requests(sandbox: Sandbox) -> None:
+    sandbox.requests.clear()
+
+
+@contextmanager
+def started(folder: Path, config: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the installed command on the inventory; its log goes to a file."""
+    files = {"config": config, "catalog": INVENTORY}
+    words = []
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        words += [f"--{name}", f"{name}.json"]
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(  # noqa: S603 - the words are the tests'
+            [TAP, *words],
+            cwd=folder,
+            env=clean_env(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def take(process: subprocess.Popen[bytes], lines: int) -> list[bytes]:
+    """Read so many lines of its output."""
+    return [pipe(process).readline() for _ in range(lines)]
+
+
+def pipe(process: subprocess.Popen[bytes]) -> IO[bytes]:
+    assert process.stdout is not None
+    return process.stdout
+
+
+def kept(lines: list[bytes], code: int, log: Path) -> Outcome:
+    """Return what a target has of an output; half a line is none."""
+    if lines and not lines[-1].endswith(b"\n"):
+        lines.pop()
+    return Outcome(code, b"".join(lines).decode(), log.read_text(encoding="utf-8"))
+
+
+def stop(process: subprocess.Popen[bytes], number: int, after: int) -> list[bytes]:
+    """Send a signal after so many lines, and return all that came."""
+    lines = take(process, after)
+    process.send_signal(number)
+    lines += pipe(process).readlines()
+    process.wait(SECONDS)
+    return lines
+
+
+def ids(outcome: Outcome) -> set[str]:
+    return {row["id"] for row in outcome.records("inventory")}
+
+
+def state_of(outcome: Outcome) -> dict[str, Any] | None:
+    states = outcome.of("STATE")
+    return states[-1]["value"] if states else None
+
+
+MOMENTS_DRAWN = random.Random(4711).sample(range(2, ITEMS), MOMENTS)  # noqa: S311 - no secret
+
+
+@pytest.mark.parametrize("moment", MOMENTS_DRAWN)
+def test_a_sweep_that_is_killed_goes_on(
+    tap: Runner, sandbox: Sandbox, moment: int
+) -> None:
+    config = config_for(sandbox, page_size=PAGE_SIZE, concurrency=4)
+    with started(tap.folder, config) as process:
+        lines = stop(process, signal.SIGKILL, after=moment)
+    first = kept(lines, process.returncode, tap.folder / "log")
+    assert first.code == -signal.SIGKILL
+    second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+    assert len(ids(first) | ids(second)) == ITEMS
+    assert len(sandbox.requests) <= 1.25 * PAGES
+    again = tap(config, catalog=INVENTORY, state=state_of(second)).check()
+    assert len(ids(again)) < 10
+
+
+def test_a_sweep_goes_on_through_changes(tap: Runner) -> None:
+    with Sandbox(items=6000, locations=1) as sandbox:
+        config = config_for(sandbox, page_size=20)
+        whole = tap(config, catalog=INVENTORY).check()
+        lines = whole.stdout.splitlines(keepends=True)
+        first = Outcome(0, "".join(lines[:4500]), "")
+        items = sorted(sandbox.company.items(), key=lambda item: item["updatedAt"])
+        for item in items[::40]:
+            sandbox.company.update(item["id"], quantityOnHand=4711)
+        for item in items[1::40]:
+            sandbox.company.delete(item["id"])
+        sandbox.requests.clear()
+        second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+        rows = {
+            row["id"]: row
+            for outcome in (first, second)
+            for row in outcome.records("inventory")
+        }
+        assert all(rows[item["id"]] == item for item in sandbox.company.items())
+        assert any("going on" in line for line in second.lines("INFO"))
+        # A quarter was left, fifty pages before that had no state, and 8 changed.
+        assert len(sandbox.requests) < 75 + 50 + 8 + 15
+
+
+def test_an_item_that_is_dated_ahead_hides_nothing(tap: Runner) -> None:
+    with Sandbox(items=2400, locations=1) as sandbox:
+        sandbox.company.update("item_0000007", updatedAt="2999-01-01T00:00:00Z")
+        config = config_for(sandbox, page_size=20)
+        whole = tap(config, catalog=INVENTORY).check()
+        lines = whole.stdout.splitlines(keepends=True)
+        first = Outcome(0, "".join(lines[:1500]), "")
+        changed = {row["id"] for row in first.records("inventory")[100:200]}
+        for item_id in sorted(changed):
+            sandbox.company.update(item_id, quantityOnHand=4711)
+        second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+        assert changed <= ids(second)
+        assert len(ids(first) | ids(second)) == 2400
+
+
+def test_a_run_for_what_changed_goes_on_as_such(tap: Runner) -> None:
+    with Sandbox(items=6000, locations=1) as sandbox:
+        config = config_for(sandbox, page_size=20)
+        state = state_of(tap(config, catalog=INVENTORY).check())
+        changed = [item["id"] for item in sandbox.company.items()][:1500]
+        for number, item_id in enumerate(changed):
+            stamp = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number)
+            sandbox.company.update(item_id, updatedAt=stamp.isoformat())
+        whole = tap(config, catalog=INVENTORY, state=state).check()
+        lines = whole.stdout.splitlines(keepends=True)
+        first = Outcome(0, "".join(lines[:1200]), "")
+        sandbox.requests.clear()
+        second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+        assert set(changed) <= ids(first) | ids(second)
+        assert len(sandbox.requests) < 50
+
+
+@pytest.mark.parametrize("sort", ["ignore", "reject"])
+def test_a_sweep_without_an_order_starts_over(tap: Runner, sort: str) -> None:
+    with Sandbox(items=3000, locations=1, sort=sort) as sandbox:
+        config = config_for(sandbox, page_size=20)
+        whole = tap(config, catalog=INVENTORY).check()
+        lines = whole.stdout.splitlines(keepends=True)
+        first = Outcome(0, "".join(lines[:2500]), "")
+        second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+        assert len(ids(second)) == 3000
+        for outcome in (whole, second):
+            (warning,) = outcome.lines("WARNING")
+            assert "starts over" in warning
+
+
+def test_locations_that_are_done_are_not_read_again(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    places = sandbox.company.location_ids
+    config = config_for(sandbox, page_size=PAGE_SIZE, location_ids=places)
+    with started(tap.folder, config) as process:
+        lines = stop(process, signal.SIGKILL, after=5_500)
+    first = kept(lines, process.returncode, tap.folder / "log")
+    second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+    assert len(ids(first) | ids(second)) == ITEMS
+    assert len(sandbox.requests) <= 1.25 * PAGES
+    rows = second.records("inventory")
+    done = [row for row in rows if row["locationId"] in {"loc_001", "loc_002"}]
+    assert len(done) < 10
+
+
+def test_what_a_signal_leaves(tap: Runner, sandbox: Sandbox) -> None:
+    config = config_for(sandbox, page_size=PAGE_SIZE, concurrency=4)
+    with started(tap.folder, config) as process:
+        lines = stop(process, signal.SIGTERM, after=2_000)
+    first = kept(lines, process.returncode, tap.folder / "log")
+    assert first.code == 128 + signal.SIGTERM
+    (line,) = first.lines("ERROR")
+    assert "SIGTERM" in line
+    assert "Traceback" not in first.stderr
+    assert len(first.messages) == len(lines)
+    state = state_of(first)
+    assert state is not None
+    written = len(ids(first))
+    assert written - 60 * PAGE_SIZE <= state["bookmarks"]["inventory"]["rest"]["rows"]
+    assert state["bookmarks"]["inventory"]["rest"]["rows"] <= written < ITEMS
+    second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+    assert len(ids(first) | ids(second)) == ITEMS
+    assert len(sandbox.requests) <= 1.25 * PAGES
+
+
+def test_a_dead_target_is_no_error_of_the_taps(tap: Runner, sandbox: Sandbox) -> None:
+    config = config_for(sandbox, page_size=PAGE_SIZE)
+    with started(tap.folder, config) as process:
+        lines = take(process, 2_000)
+        pipe(process).close()
+        code = process.wait(SECONDS)
+    first = kept(lines, code, tap.folder / "log")
+    assert code not in {0, None}
+    assert not first.lines("ERROR")
+    assert "Traceback" not in first.stderr
+    second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+    assert len(ids(first) | ids(second)) == ITEMS
+    assert len(sandbox.requests) <= 1.25 * PAGES
+
+
+def test_a_failure_halfway_costs_little(tap: Runner, sandbox: Sandbox) -> None:
+    config = config_for(sandbox, page_size=PAGE_SIZE, max_retries=0)
+    sandbox.faults.add(500, nth=201, path="/inventory")
+    first = tap(config, catalog=INVENTORY)
+    assert "500" in first.failure
+    second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+    assert len(ids(first) | ids(second)) == ITEMS
+    assert len(sandbox.requests) <= 1.25 * PAGES

@@ -1,0 +1,454 @@
+"""What runs hand on: bookmarks and locations, and how they are read back."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import time_machine
+
+from tap_betterdata import stream as stream_module
+from tap_betterdata.bookmarks import read_stamp
+from tap_betterdata.sandbox import Sandbox
+from tests.e2e.truth import KEYS, expected_keys, keys_of
+from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_betterdata.sandbox import Request
+
+INVENTORY = catalog_of("inventory")
+PATHS = ("/inventory", "/inventory/analytics", "/inventory/channel-location")
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(items=600, locations=3) as sandbox:
+        yield sandbox
+
+
+def state_of(outcome: Outcome) -> dict[str, Any]:
+    """Return the last state that a run wrote."""
+    state: dict[str, Any] = outcome.of("STATE")[-1]["value"]
+    return state
+
+
+def inventory_of(outcome: Outcome) -> dict[str, Any]:
+    """Return the inventory's part of the last state."""
+    part: dict[str, Any] = state_of(outcome)["bookmarks"]["inventory"]
+    return part
+
+
+def ids(outcome: Outcome) -> list[str]:
+    return sorted(row["id"] for row in outcome.records("inventory"))
+
+
+def costs(sandbox: Sandbox) -> list[int]:
+    """Count the requests for inventory, analytics and ATP, and forget them."""
+    counts = Counter(request.path for request in sandbox.requests)
+    sandbox.requests.clear()
+    return [counts[path] for path in PATHS]
+
+
+# Bookmarks
+
+
+def test_the_second_run_brings_what_changed(tap: Runner, sandbox: Sandbox) -> None:
+    first = tap(config_for(sandbox), catalog=INVENTORY).check()
+    assert costs(sandbox) == [6, 0, 0]
+    newest = max(item["updatedAt"] for item in sandbox.company.items())
+    assert read_stamp(inventory_of(first)["replication_key_value"]) == read_stamp(
+        newest
+    )
+    sandbox.company.update("item_0000300", quantityOnHand=1)
+    second = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(first))
+    assert "item_0000300" in ids(second.check())
+    assert len(ids(second)) < 5
+    assert costs(sandbox)[0] <= 3
+    third = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(second))
+    assert ids(third.check()) == ["item_0000300"]
+
+
+def test_the_start_date_hides_no_stock(tap: Runner, sandbox: Sandbox) -> None:
+    config = config_for(sandbox, start_date="2025-02-01")
+    assert len(ids(tap(config, catalog=INVENTORY).check())) == 600
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(0, 1), (30, 2), (60, 3)])
+def test_the_lookback(
+    tap: Runner, sandbox: Sandbox, minutes: int, expected: int
+) -> None:
+    for number, stamp in enumerate(["12:00:00Z", "11:30:00.5+00:00", "13:00:00+02:00"]):
+        sandbox.company.update(
+            f"item_000000{number + 1}", updatedAt=f"2026-01-01T{stamp}"
+        )
+    first = tap(config_for(sandbox), catalog=INVENTORY).check()
+    config = config_for(sandbox, lookback_minutes=minutes)
+    second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+    assert len(ids(second)) == expected
+
+
+def test_a_bookmark_does_not_go_beyond_the_runs_start(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    sandbox.company.update("item_0000007", updatedAt="2999-01-01T00:00:00Z")
+    first = tap(config_for(sandbox), catalog=INVENTORY).check()
+    reached = read_stamp(inventory_of(first)["replication_key_value"])
+    assert reached is not None
+    assert reached < datetime.now(tz=UTC)
+    sandbox.company.update("item_0000300", quantityOnHand=1)
+    second = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(first))
+    assert ids(second.check()) == ["item_0000007", "item_0000300"]
+
+
+def test_a_bookmark_does_not_go_back(tap: Runner, sandbox: Sandbox) -> None:
+    first = tap(config_for(sandbox), catalog=INVENTORY).check()
+    newest = max(sandbox.company.items(), key=lambda item: item["updatedAt"])
+    sandbox.company.delete(newest["id"])
+    for _ in range(2):
+        later = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(first))
+        assert inventory_of(later.check()) == {
+            **inventory_of(first),
+            "locations_as_of": inventory_of(later)["locations_as_of"],
+        }
+
+
+def test_what_changes_while_it_is_read_is_not_lost(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    oldest = min(sandbox.company.items(), key=lambda item: item["updatedAt"])
+
+    def interfere(request: Request) -> None:
+        if request.number == 4:
+            sandbox.company.update(oldest["id"], quantityOnHand=4711)
+
+    sandbox.before_request = interfere
+    outcome = tap(config_for(sandbox, concurrency=1), catalog=INVENTORY).check()
+    rows = {row["id"]: row for row in outcome.records("inventory")}
+    assert len(rows) == len(outcome.records("inventory")) == 600
+    assert rows[oldest["id"]]["quantityOnHand"] == 4711
+
+
+@pytest.mark.parametrize("stamp", [None, "soon", ""])
+def test_items_without_a_time_stamp_come_each_time(
+    tap: Runner, sandbox: Sandbox, stamp: str | None
+) -> None:
+    undated = ["item_0000100", "item_0000200"]
+    for item_id in undated:
+        sandbox.company.update(item_id, updatedAt=stamp)
+    first = tap(config_for(sandbox), catalog=INVENTORY).check()
+    assert len(ids(first)) == 600
+    assert len(first.lines("WARNING")) == (1 if stamp is not None else 0)
+    costs(sandbox)
+    outcome = first
+    for location_ids in (None, ["loc_001", "loc_002", "loc_003"], None):
+        config = config_for(sandbox, location_ids=location_ids)
+        outcome = tap(config, catalog=INVENTORY, state=state_of(outcome)).check()
+        assert set(undated) < set(ids(outcome))
+        assert len(ids(outcome)) < 10
+        assert costs(sandbox)[0] == 6
+        said = [line for line in outcome.lines("INFO") if "without updatedAt" in line]
+        assert len(said) == len(location_ids or [None])
+
+
+@pytest.mark.parametrize("sort", ["ignore", "reject"])
+def test_a_server_that_does_not_sort_is_found_out_once(tap: Runner, sort: str) -> None:
+    with Sandbox(items=900, locations=3, sort=sort) as sandbox:
+        places = sandbox.company.location_ids
+        config = config_for(sandbox, location_ids=places, concurrency=1)
+        outcome = tap(config, catalog=INVENTORY).check()
+        (warning,) = outcome.lines("WARNING")
+        assert "sort" in warning
+        sorted_ = [r for r in sandbox.requests if "sortBy" in r.params]
+        assert {r.params["locationId"] for r in sorted_} == {"loc_001"}
+
+
+@pytest.mark.parametrize("sort", ["honour", "ignore"])
+def test_one_time_stamp_for_almost_all(tap: Runner, sort: str) -> None:
+    # As after an import: pages of equal time stamps are in any order.
+    with Sandbox(items=500, locations=1, sort=sort) as sandbox:
+        for item in list(sandbox.company.items()):
+            sandbox.company.update(item["id"], updatedAt="2026-01-01T00:00:00Z")
+        sandbox.company.update("item_0000450", updatedAt="2026-01-02T00:00:00Z")
+        first = tap(config_for(sandbox), catalog=INVENTORY).check()
+        sandbox.company.update("item_0000350", updatedAt="2026-01-03T00:00:00Z")
+        second = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(first))
+        assert ids(second.check()) == ["item_0000350", "item_0000450"]
+
+
+# The whole table
+
+
+def full_table() -> dict[str, Any]:
+    catalog = catalog_of("inventory")
+    for entry in catalog["streams"]:
+        if entry["tap_stream_id"] == "inventory":
+            entry["replication_method"] = "FULL_TABLE"
+            for item in entry["metadata"]:
+                if not item["breadcrumb"]:
+                    item["metadata"]["forced-replication-method"] = "FULL_TABLE"
+    return catalog
+
+
+def test_the_catalog_can_ask_for_the_whole_table(tap: Runner, sandbox: Sandbox) -> None:
+    first = tap(config_for(sandbox), catalog=INVENTORY).check()
+    reached = inventory_of(first)["replication_key_value"]
+    rest = {"top": reached, "reached": "2024-01-01T00:00:00Z", "rows": 550}
+    state: dict[str, Any] = {
+        "bookmarks": {"inventory": {**inventory_of(first), "rest": rest}}
+    }
+    outcome = tap(config_for(sandbox), catalog=full_table(), state=state).check()
+    assert len(ids(outcome)) == 600
+    assert inventory_of(outcome)["replication_key_value"] == reached
+
+
+# Locations
+
+
+def test_one_bookmark_for_each_location_that_is_set(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    config = config_for(sandbox, location_ids=["loc_001", "loc_003"])
+    part = inventory_of(tap(config, catalog=INVENTORY).check())
+    assert set(part) == {"partitions"}
+    for partition in part["partitions"]:
+        place = partition["context"]["locationId"]
+        newest = max(i["updatedAt"] for i in sandbox.company.items(place))
+        assert read_stamp(partition["replication_key_value"]) == read_stamp(newest)
+    assert len(part["partitions"]) == 2
+
+
+def test_a_location_that_is_added_is_read_whole(tap: Runner, sandbox: Sandbox) -> None:
+    items = {
+        place: sorted(item["id"] for item in sandbox.company.items(place))
+        for place in sandbox.company.location_ids
+    }
+
+    def run(places: list[str] | None, state: dict[str, Any] | None) -> Outcome:
+        config = config_for(sandbox, location_ids=places, lookback_minutes=0)
+        return tap(config, catalog=INVENTORY, state=state).check()
+
+    one = run(["loc_001"], None)
+    assert ids(one) == items["loc_001"]
+    two = run(["loc_001", "loc_002"], state_of(one))
+    assert len(ids(two)) == 1 + len(items["loc_002"])
+    # One that is removed keeps its bookmark.
+    three = run(["loc_002"], state_of(two))
+    assert len(ids(three)) == 1
+    four = run(["loc_001", "loc_002"], state_of(three))
+    assert len(ids(four)) == 2
+    # Without a list there is no bookmark for all: everything comes, and then there is.
+    five = run(None, state_of(four))
+    assert len(ids(five)) == 600
+    six = run(["loc_003"], state_of(five))
+    assert len(ids(six)) <= 1
+    assert len(ids(run(None, state_of(six)))) == 1
+
+
+def test_the_state_does_not_grow_with_rows_and_periods(tap: Runner) -> None:
+    sizes = []
+    for items, start in ((60, "2025-01-01"), (1200, "2023-01-01")):
+        with Sandbox(items=items, locations=3) as sandbox:
+            state = None
+            for _ in range(3):
+                outcome = tap(config_for(sandbox, start_date=start), state=state)
+                state = state_of(outcome.check())
+            sizes.append(len(json.dumps(state)))
+    assert abs(sizes[0] - sizes[1]) < 20
+    assert max(sizes) < 3000
+
+
+def test_a_run_that_reads_what_changed_covers_all_locations(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    config = config_for(sandbox, analytics_lookback_periods=9)
+    first = tap(config).check()
+    costs(sandbox)
+    second = tap(config, state=state_of(first)).check()
+    assert costs(sandbox) == [3, 6, 3]
+    expected = expected_keys(sandbox.company, PERIODS)
+    for stream in KEYS.keys() - {"inventory"}:
+        assert keys_of(stream, second.records(stream)) == expected[stream]
+
+
+@pytest.mark.parametrize("stream", ["inventory_atp", "inventory_analytics"])
+def test_locations_are_learned_once(tap: Runner, sandbox: Sandbox, stream: str) -> None:
+    catalog = catalog_of(stream)
+    with time_machine.travel(datetime(2026, 3, 1, tzinfo=UTC)) as clock:
+        first = tap(config_for(sandbox), catalog=catalog).check()
+        assert costs(sandbox)[0] == 6
+        clock.shift(timedelta(days=1))
+        second = tap(config_for(sandbox), catalog=catalog, state=state_of(first))
+        assert costs(sandbox)[0] <= 2
+        assert {row["locationId"] for row in second.check().records(stream)} == set(
+            sandbox.company.location_ids
+        )
+
+
+def test_a_new_location_is_found(tap: Runner) -> None:
+    catalog = catalog_of("inventory_atp")
+    with Sandbox(items=250, locations=2) as sandbox:
+        for item in list(sandbox.company.items("loc_002")):
+            sandbox.company.delete(item["id"])
+        first = tap(config_for(sandbox), catalog=catalog).check()
+        assert {r["locationId"] for r in first.records("inventory_atp")} == {"loc_001"}
+        sandbox.company.insert("loc_002")
+        second = tap(config_for(sandbox), catalog=catalog, state=state_of(first))
+        places = {r["locationId"] for r in second.check().records("inventory_atp")}
+        assert places == {"loc_001", "loc_002"}
+
+
+def test_a_location_that_is_gone_is_dropped(tap: Runner, sandbox: Sandbox) -> None:
+    state = state_of(tap(config_for(sandbox)).check())
+    for part in state["bookmarks"].values():
+        part["locations"].append("loc_gone")
+    first = tap(config_for(sandbox), state=state).check()
+    assert any("loc_gone" in line for line in first.lines("WARNING"))
+    second = tap(config_for(sandbox), state=state_of(first)).check()
+    assert not second.lines("WARNING")
+    assert "loc_gone" not in json.dumps(state_of(second))
+
+
+def test_a_location_that_is_set_and_gone_is_a_failure(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    config = config_for(sandbox, location_ids=["loc_001", "loc_gone"])
+    outcome = tap(config, catalog=INVENTORY)
+    assert "loc_gone" in outcome.failure
+    (partition,) = inventory_of(outcome)["partitions"]
+    assert partition["context"] == {"locationId": "loc_001"}
+
+
+# What is handed to the tap
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"inventory": "2024-03-15T00:00:00Z"},
+        {"bookmarks": {"inventory": "2024-03-15T00:00:00Z"}},
+        {"bookmarks": {"inventory": {"replication_key_value": "2024-03-15"}}},
+        {
+            "bookmarks": {
+                "inventory": {
+                    "replication_key": "updatedAt",
+                    "replication_key_value": "soon",
+                }
+            }
+        },
+        {"bookmarks": {"inventory": {"partitions": [{"context": {"page": 3}}]}}},
+        {"bookmarks": {"inventory_atp": {"locations": "loc_001"}}},
+        ["bookmarks"],
+    ],
+)
+def test_a_state_of_another_shape_is_refused(
+    tap: Runner, sandbox: Sandbox, state: object
+) -> None:
+    outcome = tap(config_for(sandbox), state=state)
+    assert "state" in outcome.failure.lower()
+    assert not outcome.stdout
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize("content", ["", "{", "bookmarks: 3", '"x"', "3"])
+def test_a_state_file_that_holds_no_state(
+    tap: Runner, sandbox: Sandbox, content: str
+) -> None:
+    (tap.folder / "mine.json").write_text(content, encoding="utf-8")
+    line = tap(config_for(sandbox), "--state", str(tap.folder / "mine.json")).failure
+    assert "state" in line.lower() or "JSON" in line
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    "bookmarks",
+    [
+        {"inventory": {"cursor": "4711"}},
+        {"inventory": {"partitions": [{"context": {"locationId": "x"}, "cursor": 1}]}},
+        {"cursor": {"replication_key_value": "2024-03-15T00:00:00Z"}},
+    ],
+)
+def test_an_unknown_field_is_named(
+    tap: Runner, sandbox: Sandbox, bookmarks: dict[str, Any]
+) -> None:
+    state = {"bookmarks": bookmarks}
+    outcome = tap(config_for(sandbox), catalog=INVENTORY, state=state).check()
+    assert any("cursor" in line for line in outcome.lines("WARNING"))
+    assert len(ids(outcome)) == 600
+    assert "cursor" in json.dumps(state_of(outcome))
+
+
+# When it is written
+
+
+def batches_between(outcome: Outcome) -> list[int]:
+    """Count the pages of records before each state."""
+    counts, seen = [], set()
+    for message in outcome.messages:
+        if message["type"] == "RECORD":
+            seen.add(message["time_extracted"])
+        elif message["type"] == "STATE":
+            counts.append(len(seen))
+            seen.clear()
+    return counts
+
+
+def test_the_state_comes_every_fifty_pages(tap: Runner, sandbox: Sandbox) -> None:
+    config = config_for(sandbox, page_size=2)
+    outcome = tap(config, catalog=INVENTORY).check()
+    assert max(batches_between(outcome)) <= 50
+
+
+def test_the_state_comes_with_time(
+    tap: Runner, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_module, "STATE_EVERY_SECONDS", 0.0)
+    outcome = tap(config_for(sandbox), catalog=INVENTORY).check()
+    assert max(batches_between(outcome)) <= 1
+
+
+@pytest.mark.parametrize("places", [None, ["loc_002", "loc_001"]])
+def test_no_state_covers_what_was_not_written(
+    tap: Runner,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    places: list[str] | None,
+) -> None:
+    monkeypatch.setattr(stream_module, "STATE_EVERY_BATCHES", 1)
+    config = config_for(sandbox, location_ids=places, page_size=20)
+    outcome = tap(config, catalog=INVENTORY).check()
+    items = list(sandbox.company.items())
+    written: set[str] = set()
+    states = 0
+    for message in outcome.messages:
+        if message["type"] == "RECORD":
+            written.add(message["record"]["id"])
+        elif message["type"] == "STATE":
+            states += 1
+            part = message["value"].get("bookmarks", {}).get("inventory", {})
+            for place in (part, *part.get("partitions", ())):
+                location = place.get("context", {}).get("locationId")
+                covered = covered_by(place, location, items)
+                assert covered <= written
+    assert states > 20
+
+
+def covered_by(
+    place: dict[str, Any], location: str | None, items: list[dict[str, Any]]
+) -> set[str]:
+    """Return the items that a bookmark, or a cut sweep's note, says were sent."""
+    listed = [item for item in items if location in {None, item["locationId"]}]
+    if place.get("replication_key_value"):
+        return {item["id"] for item in listed}
+    rest = place.get("rest")
+    if rest is None:
+        return set()
+    return {
+        item["id"]
+        for item in listed
+        if rest["reached"] < item["updatedAt"] <= rest["top"]
+    }

@@ -1,0 +1,611 @@
+"""The tap as a user meets it: the installed command, its settings, its requests."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_betterdata.sandbox import Sandbox
+from tests.e2e.truth import KEYS, expected_keys, keys_of
+from tests.running import (
+    PERIODS,
+    InstalledRunner,
+    Outcome,
+    Runner,
+    catalog_of,
+    config_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SETTINGS = {
+    "api_key",
+    "api_url",
+    "location_ids",
+    "start_date",
+    "end_date",
+    "analytics_granularity",
+    "page_size",
+    "request_timeout",
+    "user_agent",
+    "requests_per_minute",
+    "requests_per_hour",
+    "rate_limit_max_wait",
+    "max_retries",
+}
+INVENTORY, ATP, ANALYTICS = (
+    "/inventory",
+    "/inventory/channel-location",
+    "/inventory/analytics",
+)
+# Nobody answers there: whoever asks all the same is found out.
+NOWHERE = "http://127.0.0.1:9/api"
+OFFLINE = {
+    "HTTPS_PROXY": NOWHERE,
+    "HTTP_PROXY": NOWHERE,
+    "TAP_BETTERDATA_API_URL": NOWHERE,
+}
+KEY = "key-THAT-nobody-may-see-4711"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(items=120, locations=2, api_key=KEY) as sandbox:
+        yield sandbox
+
+
+def asked(sandbox: Sandbox) -> dict[str, int]:
+    """Count the requests for each endpoint."""
+    return Counter(request.path for request in sandbox.requests)
+
+
+# Without a config
+
+
+def test_discover_needs_nothing(command: InstalledRunner) -> None:
+    outcome = command(None, "--discover", **OFFLINE).check()
+    assert not outcome.lines("WARNING")
+    streams = json.loads(outcome.stdout)["streams"]
+    assert {stream["tap_stream_id"] for stream in streams} == KEYS.keys()
+    for stream in streams:
+        assert tuple(stream["key_properties"]) == KEYS[stream["tap_stream_id"]]
+
+
+def test_about_needs_nothing(command: InstalledRunner) -> None:
+    outcome = command(None, "--about", **OFFLINE).check()
+    assert "tap-betterdata" in outcome.stdout
+    assert all(name in outcome.stdout for name in SETTINGS)
+
+
+def test_every_setting_is_described(command: InstalledRunner) -> None:
+    outcome = command(None, "--about", "--format=json", **OFFLINE).check()
+    about = json.loads(outcome.stdout)
+    assert about["name"] == "tap-betterdata"
+    settings = about["settings"]["properties"]
+    assert settings.keys() >= SETTINGS
+    for name in SETTINGS:
+        assert settings[name]["title"]
+        assert settings[name]["description"]
+    assert settings["api_key"]["secret"]
+    assert {"catalog", "discover", "state", "batch"} <= set(about["capabilities"])
+
+
+def test_version(command: InstalledRunner) -> None:
+    outcome = command(None, "--version").check()
+    assert outcome.stdout.startswith("tap-betterdata v0.")
+
+
+# The key
+
+
+def test_test_says_that_the_key_works(
+    command: InstalledRunner, sandbox: Sandbox
+) -> None:
+    outcome = command(config_for(sandbox), "--test").check()
+    assert "The key works" in outcome.stdout + outcome.stderr
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("bdk_live_wrong", "check api_key"),
+        ("bdk_live_expired", "expired"),
+        ("bdk_live_noscope", "inventory:read"),
+    ],
+)
+def test_test_says_that_the_key_does_not_work(
+    command: InstalledRunner, sandbox: Sandbox, key: str, said: str
+) -> None:
+    outcome = command(config_for(sandbox, api_key=key), "--test")
+    assert said in outcome.failure
+    assert len(sandbox.requests) == 1
+
+
+def test_the_schemas_can_be_tested(command: InstalledRunner, sandbox: Sandbox) -> None:
+    outcome = command(config_for(sandbox), "--test=schema").check()
+    assert {message["stream"] for message in outcome.of("SCHEMA")} == KEYS.keys()
+    assert not sandbox.requests
+
+
+# Where settings come from
+
+
+def check_settings(outcome: Outcome, sandbox: Sandbox) -> None:
+    """Check that all the settings of the next two tests were heeded."""
+    outcome.check()
+    assert {row["locationId"] for row in outcome.records("inventory_atp")} == {
+        "loc_002"
+    }
+    starts = [row["periodFrom"] for row in outcome.records("inventory_analytics")]
+    assert starts == ["2025-01-01", "2025-01-06"]
+    assert sandbox.requests[0].params["limit"] == "50"
+    assert sandbox.requests[0].headers["User-Agent"] == "keeper"
+
+
+def variables(sandbox: Sandbox) -> dict[str, str]:
+    return {
+        "TAP_BETTERDATA_API_KEY": sandbox.api_key,
+        "TAP_BETTERDATA_API_URL": sandbox.url,
+        "TAP_BETTERDATA_LOCATION_IDS": '["loc_002"]',
+        "TAP_BETTERDATA_START_DATE": "2025-01-01",
+        "TAP_BETTERDATA_END_DATE": "2025-01-12",
+        "TAP_BETTERDATA_ANALYTICS_GRANULARITY": "week",
+        "TAP_BETTERDATA_PAGE_SIZE": "50",
+        "TAP_BETTERDATA_USER_AGENT": "keeper",
+    }
+
+
+def test_settings_come_from_a_file(command: InstalledRunner, sandbox: Sandbox) -> None:
+    settings: dict[str, Any] = {
+        name.removeprefix("TAP_BETTERDATA_").lower(): value
+        for name, value in variables(sandbox).items()
+    }
+    settings |= {"location_ids": ["loc_002"], "page_size": 50}
+    check_settings(command(settings), sandbox)
+
+
+def test_settings_come_from_variables(
+    command: InstalledRunner, sandbox: Sandbox
+) -> None:
+    outcome = command(None, "--config=ENV", **variables(sandbox))
+    check_settings(outcome, sandbox)
+
+
+def test_settings_come_from_a_dotenv_file(
+    command: InstalledRunner, sandbox: Sandbox
+) -> None:
+    lines = (f"{name}='{value}'\n" for name, value in variables(sandbox).items())
+    (command.folder / ".env").write_text("".join(lines), encoding="utf-8")
+    check_settings(command(None, "--config=ENV"), sandbox)
+
+
+def test_the_sandbox_comes_with_the_tap(command: InstalledRunner) -> None:
+    config = {"api_url": "sandbox:?items=7&locations=1", "end_date": "2025-01-31"}
+    outcome = command({**config, "start_date": "2025-01-01"}).check()
+    assert len(outcome.records("inventory")) == 7
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"analytics_granularity": "hour"}, ["analytics_granularity", "hour", "month"]),
+        (
+            {"start_date": "2025-02-02", "end_date": "2025-02-01"},
+            ["start_date 2025-02-02", "end_date 2025-02-01"],
+        ),
+        ({"start_date": "2025-02-30"}, ["start_date", "2025-02-30"]),
+        ({"end_date": "tomorrow"}, ["end_date", "tomorrow"]),
+        ({"page_size": 0}, ["page_size"]),
+        ({"page_size": "many"}, ["page_size", "many"]),
+        ({"location_ids": "loc_001"}, ["location_ids"]),
+        ({"max_retries": -1}, ["max_retries"]),
+        ({"api_url": "http://example.com/api"}, ["api_url", "https"]),
+        ({"api_url": "http://127.0.0.1.example.com"}, ["api_url", "https"]),
+        ({"api_url": "http://localhost.example.com"}, ["api_url", "https"]),
+        ({"api_url": "http://user@example.com"}, ["api_url", "https"]),
+        ({"api_url": "ftp://example.com/api"}, ["api_url", "https"]),
+        ({"api_url": "example.com"}, ["api_url", "https"]),
+        ({"api_url": "https://"}, ["api_url", "https"]),
+        ({"api_url": "https://[::1"}, ["api_url", "https"]),
+        ({"api_url": ""}, ["api_url"]),
+        ({"api_url": "sandbox:?itmes=3"}, ["itmes", "items"]),
+        ({"api_url": NOWHERE}, ["connection", "api_url"]),
+        ({"api_key": ""}, ["api_key"]),
+        ({"api_key": None}, ["api_key"]),
+        ({"api_key": f"{KEY}\n"}, ["api_key"]),
+        ({"api_key": "ключ"}, ["api_key"]),
+    ],
+)
+def test_bad_settings_end_in_one_line(
+    tap: Runner, settings: dict[str, Any], words: list[str]
+) -> None:
+    outcome = tap({"api_key": KEY, "api_url": NOWHERE, "max_retries": 0, **settings})
+    line = outcome.failure
+    assert all(word in line for word in words), line
+    assert KEY not in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize("key", [4711471147114711, [KEY], {"key": KEY}, True, 47.11])
+def test_a_key_of_the_wrong_type_is_not_shown(tap: Runner, key: object) -> None:
+    outcome = tap({"api_key": key})
+    assert "api_key" in outcome.failure
+    assert "4711" not in outcome.stdout + outcome.stderr
+    assert "47.11" not in outcome.stdout + outcome.stderr
+
+
+def test_a_missing_key_is_said(command: InstalledRunner) -> None:
+    assert "api_key" in command({}).failure
+    assert "api_key" in command(None).failure
+
+
+@pytest.mark.parametrize("content", ['{"api_key"', "api_key: x", "", '["x"]', "3"])
+def test_a_config_file_that_holds_no_object(
+    command: InstalledRunner, content: str
+) -> None:
+    (command.folder / "mine.json").write_text(content, encoding="utf-8")
+    line = command(None, "--config=mine.json").failure
+    assert "mine.json" in line
+    assert "JSON" in line
+
+
+def test_a_config_file_that_is_not_there(command: InstalledRunner) -> None:
+    assert "mine.json" in command(None, "--config=mine.json").failure
+
+
+@pytest.mark.parametrize("option", ["catalog", "state"])
+def test_other_files_that_hold_no_json(command: InstalledRunner, option: str) -> None:
+    (command.folder / "mine.json").write_text('{"bookmarks', encoding="utf-8")
+    line = command({"api_key": KEY}, f"--{option}=mine.json").failure
+    assert "JSON" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PAGE_SIZE", "many"), ("MAX_RETRIES", "2.5"), ("LOCATION_IDS", "[1]")],
+)
+def test_a_variable_that_cannot_be_read_is_named(
+    command: InstalledRunner, name: str, value: str
+) -> None:
+    env = {"TAP_BETTERDATA_API_KEY": KEY, f"TAP_BETTERDATA_{name}": value}
+    outcome = command(None, "--config=ENV", **env)
+    assert name.lower() in outcome.failure.lower()
+
+
+def test_a_wrong_key(command: InstalledRunner, sandbox: Sandbox) -> None:
+    outcome = command(config_for(sandbox, api_key=f"{KEY}-wrong"))
+    assert "INVALID_API_KEY" in outcome.failure
+    assert "Admin > Integrations > API Keys" in outcome.failure
+    assert KEY not in outcome.stdout + outcome.stderr
+
+
+def test_a_missing_permission(command: InstalledRunner, sandbox: Sandbox) -> None:
+    outcome = command(config_for(sandbox, api_key="bdk_live_noscope"))
+    assert "INSUFFICIENT_SCOPE" in outcome.failure
+    assert "inventory:read" in outcome.failure
+
+
+def test_an_unknown_location_among_good_ones(
+    command: InstalledRunner, sandbox: Sandbox
+) -> None:
+    locations = ["loc_001", "loc_999", "loc_002"]
+    outcome = command(config_for(sandbox, location_ids=locations))
+    for stream in ("inventory", "inventory_analytics", "inventory_atp"):
+        assert f"{stream}, location loc_999" in outcome.failure
+    for stream, keys in expected_keys(sandbox.company, PERIODS).items():
+        assert keys_of(stream, outcome.records(stream)) == keys, stream
+
+
+# Secrets
+
+
+FAULTS: list[tuple[str, dict[str, Any]]] = [
+    ("echo_auth", {"status": 400}),
+    ("echo_auth", {"status": 401}),
+    ("echo_auth", {"status": 403}),
+    ("echo_auth", {"status": 500}),
+    ("raw", {"body": json.dumps({"error": f"Down for Bearer {KEY}"})}),
+    ("raw", {"body": json.dumps({"error": f"no {KEY}, sorry"}), "status": 502}),
+    ("raw", {"body": json.dumps({"items": f"{KEY}"})}),
+    ("raw", {"body": json.dumps({"items": [], "pagination": {"total": KEY}})}),
+    ("raw", {"body": KEY, "status": 500}),
+    ("raw", {"body": KEY}),
+    ("redirect", {"to": f"https://elsewhere.test/?key={KEY}"}),
+    ("redirect", {"to": f"https://{KEY}.elsewhere.test/"}),
+    *((kind, {}) for kind in ("reset", "close", "cut", "cut_json", "html", "empty")),
+    *((kind, {}) for kind in ("null", "list", "error200", "no_list", "bad_number")),
+    *((str(status), {}) for status in (400, 401, 403, 404, 408, 409, 425, 500, 503)),
+]
+
+
+@pytest.mark.usefixtures("no_waits")
+@pytest.mark.parametrize(
+    ("kind", "more"), FAULTS, ids=[f"{n}-{fault[0]}" for n, fault in enumerate(FAULTS)]
+)
+def test_the_key_is_in_no_output(
+    tap: Runner, sandbox: Sandbox, kind: str, more: dict[str, Any]
+) -> None:
+    sandbox.faults.add(kind, times=None, **more)
+    outcome = tap(config_for(sandbox, max_retries=1))
+    assert KEY not in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "kind", ["echo_auth", "reset", "401", "cut_json", "bad_number"]
+)
+def test_the_key_is_in_no_output_with_debugging_on(
+    command: InstalledRunner, sandbox: Sandbox, kind: str
+) -> None:
+    sandbox.faults.add(kind, nth=2, times=None)
+    env = {"TAP_BETTERDATA_LOGLEVEL": "DEBUG"}
+    outcome = command(config_for(sandbox, max_retries=0), **env)
+    assert outcome.code == 1
+    assert outcome.lines("DEBUG")
+    assert KEY not in outcome.stdout + outcome.stderr
+
+
+def test_the_key_is_in_no_output_when_all_is_well(
+    command: InstalledRunner, sandbox: Sandbox
+) -> None:
+    env = {"TAP_BETTERDATA_LOGLEVEL": "DEBUG", **variables(sandbox)}
+    outcome = command(None, "--config=ENV", **env)
+    check_settings(outcome, sandbox)
+    assert KEY not in outcome.stdout + outcome.stderr
+
+
+# What it costs
+
+
+def test_a_hundred_thousand_items_cost_a_thousand_requests(
+    command: InstalledRunner,
+) -> None:
+    with Sandbox(items=100_000, locations=3) as sandbox:
+        config = config_for(sandbox)
+        outcome = command(config, catalog=catalog_of("inventory")).check()
+        assert asked(sandbox) == {INVENTORY: 1000}
+        ids = sorted(row["id"] for row in outcome.records("inventory"))
+        assert ids == [f"item_{number:07}" for number in range(1, 100_001)]
+
+
+def test_both_streams_of_an_endpoint_cost_one(tap: Runner) -> None:
+    with Sandbox(items=1000, locations=5, products_per_location=200) as sandbox:
+        locations = sandbox.company.location_ids
+        config = config_for(sandbox, location_ids=locations)
+        streams = ("inventory_atp", "inventory_atp_channels")
+        outcome = tap(config, catalog=catalog_of(*streams)).check()
+        assert asked(sandbox) == {ATP: 5}
+        keys = expected_keys(sandbox.company, [])
+        for stream in streams:
+            assert keys_of(stream, outcome.records(stream)) == keys[stream]
+        assert len(keys["inventory_atp"]) == 1000
+
+
+@pytest.mark.parametrize(
+    ("stream", "cost"),
+    [
+        ("inventory_atp", {ATP: 2}),
+        ("inventory_atp_channels", {ATP: 2}),
+        ("inventory_analytics", {ANALYTICS: 4}),
+        ("inventory_analytics_categories", {ANALYTICS: 4}),
+    ],
+)
+def test_a_stream_that_is_not_selected_costs_nothing(
+    tap: Runner, sandbox: Sandbox, stream: str, cost: dict[str, int]
+) -> None:
+    config = config_for(sandbox, location_ids=["loc_001", "loc_002"])
+    outcome = tap(config, catalog=catalog_of(stream)).check()
+    assert asked(sandbox) == cost
+    assert {message["stream"] for message in outcome.of("RECORD")} == {stream}
+
+
+def test_analytics_streams_share_their_requests(tap: Runner, sandbox: Sandbox) -> None:
+    config = config_for(sandbox, location_ids=["loc_001", "loc_002"])
+    streams = ("inventory_analytics", "inventory_analytics_categories")
+    tap(config, catalog=catalog_of(*streams)).check()
+    assert asked(sandbox) == {ANALYTICS: 4}
+
+
+@pytest.mark.parametrize(
+    ("items", "requests"), [(0, 1), (1, 1), (99, 1), (100, 1), (101, 2), (200, 2)]
+)
+def test_no_request_is_needless(tap: Runner, items: int, requests: int) -> None:
+    with Sandbox(items=items, locations=1) as sandbox:
+        config = config_for(sandbox)
+        outcome = tap(config, catalog=catalog_of("inventory")).check()
+        assert asked(sandbox) == {INVENTORY: requests}
+        assert len(outcome.records("inventory")) == items
+
+
+@pytest.mark.parametrize(
+    ("products", "requests"), [(1, 1), (199, 1), (200, 1), (201, 2), (400, 2)]
+)
+def test_no_request_for_products_is_needless(
+    tap: Runner, products: int, requests: int
+) -> None:
+    options = {"items": products, "products_per_location": products}
+    with Sandbox(locations=1, **options) as sandbox:
+        config = config_for(sandbox, location_ids=["loc_001"])
+        outcome = tap(config, catalog=catalog_of("inventory_atp")).check()
+        assert asked(sandbox) == {ATP: requests}
+        assert len(outcome.records("inventory_atp")) == products
+
+
+def test_an_empty_location_costs_one_request(tap: Runner) -> None:
+    with Sandbox(items=1, locations=2) as sandbox:
+        config = config_for(sandbox, location_ids=["loc_002"])
+        outcome = tap(config, catalog=catalog_of("inventory", "inventory_atp")).check()
+        assert asked(sandbox) == {INVENTORY: 1, ATP: 1}
+        assert not outcome.of("RECORD")
+
+
+def test_locations_are_learned_in_the_same_pass(tap: Runner, sandbox: Sandbox) -> None:
+    outcome = tap(config_for(sandbox)).check()
+    assert asked(sandbox) == {INVENTORY: 2, ATP: 2, ANALYTICS: 4}
+    for stream, keys in expected_keys(sandbox.company, PERIODS).items():
+        assert keys_of(stream, outcome.records(stream)) == keys, stream
+
+
+@pytest.mark.parametrize("stream", ["inventory_atp", "inventory_analytics"])
+def test_learning_the_locations_alone_is_said(
+    tap: Runner, sandbox: Sandbox, stream: str
+) -> None:
+    outcome = tap(config_for(sandbox), catalog=catalog_of(stream)).check()
+    assert asked(sandbox)[INVENTORY] == 2
+    assert {message["stream"] for message in outcome.of("RECORD")} == {stream}
+    keys = expected_keys(sandbox.company, PERIODS)[stream]
+    assert keys_of(stream, outcome.records(stream)) == keys
+    (line,) = (line for line in outcome.lines("INFO") if "learn" in line)
+    assert "location_ids" in line
+
+
+def test_locations_that_are_set_are_not_learned(tap: Runner, sandbox: Sandbox) -> None:
+    config = config_for(sandbox, location_ids=["loc_002"])
+    outcome = tap(config).check()
+    assert {r.params.get("locationId") for r in sandbox.requests} == {"loc_002"}
+    for stream in KEYS:
+        assert {row["locationId"] for row in outcome.records(stream)} == {"loc_002"}
+
+
+@pytest.mark.parametrize(
+    ("page_size", "inventory", "atp"),
+    [(None, "100", "200"), (7, "7", "7"), (150, "100", "150")],
+)
+def test_the_page_size_keeps_to_the_maximum(
+    tap: Runner,
+    sandbox: Sandbox,
+    page_size: int | None,
+    inventory: str,
+    atp: str,
+) -> None:
+    settings = {} if page_size is None else {"page_size": page_size}
+    outcome = tap(config_for(sandbox, **settings)).check()
+    limits = {(r.path, r.params.get("limit")) for r in sandbox.requests}
+    assert limits == {(INVENTORY, inventory), (ATP, atp), (ANALYTICS, None)}
+    keys = expected_keys(sandbox.company, PERIODS)
+    assert keys_of("inventory", outcome.records("inventory")) == keys["inventory"]
+
+
+def test_a_limit_that_is_refused_is_lowered(tap: Runner) -> None:
+    with Sandbox(items=450, locations=1, products_per_location=250) as sandbox:
+        refuse_limits_above(sandbox, 100)
+        outcome = tap(config_for(sandbox, location_ids=["loc_001"])).check()
+        keys = expected_keys(sandbox.company, PERIODS)
+        for stream in KEYS:
+            assert keys_of(stream, outcome.records(stream)) == keys[stream], stream
+        assert asked(sandbox)[ATP] == 1 + 3
+        assert any("100" in line for line in outcome.lines("WARNING"))
+
+
+def refuse_limits_above(sandbox: Sandbox, most: int) -> None:
+    """Answer 400 to whoever asks for more rows than that."""
+
+    def refuse(request: Any) -> None:
+        if int(request.params.get("limit", 0)) > most:
+            sandbox.faults.add(400, path=request.path, message="limit is too large")
+
+    sandbox.before_request = refuse
+
+
+def test_a_smaller_page_than_asked_for_is_trusted(tap: Runner) -> None:
+    with Sandbox(items=230, locations=1) as sandbox:
+        sandbox.faults.add("page_size", times=None, path=INVENTORY)
+        config = config_for(sandbox)
+        outcome = tap(config, catalog=catalog_of("inventory")).check()
+        assert asked(sandbox) == {INVENTORY: 5}
+        items = sorted(outcome.records("inventory"), key=lambda row: row["id"])
+        assert items == list(sandbox.company.items())
+
+
+@pytest.mark.parametrize("kind", ["string_numbers", "no_total", "extra_field"])
+def test_oddities_cost_no_record(tap: Runner, sandbox: Sandbox, kind: str) -> None:
+    sandbox.faults.add(kind, times=None)
+    config = config_for(sandbox)
+    outcome = tap(config, catalog=catalog_of("inventory", "inventory_atp"))
+    items = sorted(outcome.records("inventory"), key=lambda row: row["id"])
+    assert items == list(sandbox.company.items())
+    if kind == "extra_field":
+        warnings = [line for line in outcome.lines("WARNING") if "shelfColour" in line]
+        assert len(warnings) == 2, "one for each stream"
+
+
+def test_pages_that_repeat_end_in_one_line(tap: Runner, sandbox: Sandbox) -> None:
+    sandbox.faults.add("stale_page", times=None, path=INVENTORY)
+    outcome = tap(config_for(sandbox, page_size=10))
+    assert "inventory" in outcome.failure
+    ids = keys_of("inventory", outcome.records("inventory"))
+    assert len(ids) == len(set(ids))
+
+
+def test_a_quantity_that_cannot_be_read_ends_in_one_line(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    sandbox.company.update("item_0000007", totalValue="many")
+    line = tap(config_for(sandbox), catalog=catalog_of("inventory")).failure
+    for word in ("inventory", "item_0000007", "totalValue", "'many'"):
+        assert word in line
+
+
+def test_a_quantity_as_text_is_a_number(tap: Runner, sandbox: Sandbox) -> None:
+    sandbox.faults.add("bad_number", path=INVENTORY, value="10.50")
+    outcome = tap(config_for(sandbox), catalog=catalog_of("inventory")).check()
+    assert '"quantityOnHand":10.50,' in outcome.stdout
+
+
+def test_odd_text_and_large_numbers_get_through(tap: Runner) -> None:
+    with Sandbox(items=1, locations=1) as sandbox:
+        body = rb'{"items": [{"id": "a\ud800", "unitCost": 10.50, "totalValue": %d}]}'
+        sandbox.faults.add("raw", body=body % 10**30)
+        outcome = tap(config_for(sandbox), catalog=catalog_of("inventory")).check()
+        (item,) = outcome.records("inventory")
+        assert item == {
+            "id": "a\ud800",
+            "unitCost": item["unitCost"],
+            "totalValue": 10**30,
+        }
+        assert str(item["unitCost"]) == "10.50"
+
+
+def test_a_server_that_ignores_the_location_is_found_out(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    def forget_location(request: Any) -> None:
+        request.params.pop("locationId", None)
+
+    sandbox.before_request = forget_location
+    outcome = tap(
+        config_for(sandbox, location_ids=["loc_001"]), catalog=catalog_of("inventory")
+    )
+    assert "does not filter by location" in outcome.failure
+
+
+@pytest.mark.parametrize(
+    "granularity", ["day", "week", "month", "quarter", "year", "range"]
+)
+def test_each_granularity(tap: Runner, sandbox: Sandbox, granularity: str) -> None:
+    config = config_for(
+        sandbox,
+        analytics_granularity=granularity,
+        start_date="2024-12-30",
+        end_date="2025-01-02",
+        location_ids=["loc_001"],
+    )
+    catalog = catalog_of("inventory_analytics", "inventory_analytics_categories")
+    outcome = tap(config, catalog=catalog).check()
+    periods = {
+        "day": ["2024-12-30", "2024-12-31", "2025-01-01", "2025-01-02"],
+        "week": ["2024-12-30"],
+        "range": ["2024-12-30"],
+    }.get(granularity, ["2024-12-30", "2025-01-01"])
+    records = outcome.records("inventory_analytics")
+    assert [row["periodFrom"] for row in records] == periods
+    assert records[-1]["periodTo"] == "2025-01-02"
+    assert {row["granularity"] for row in records} == {granularity}
+    asked_for = [request.params["fromDate"] for request in sandbox.requests]
+    assert sorted(asked_for) == periods
