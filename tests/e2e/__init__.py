@@ -1,0 +1,1 @@
+"""The installed command, real targets, a real PostgreSQL, and Meltano itself."""

@@ -1,0 +1,110 @@
+"""Running the installed commands, and nothing of a developer's own settings."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECONDS = 120
+TAP = Path(sysconfig.get_path("scripts"), "tap-betterdata")
+OURS = ("MELTANO_", "TAP_BETTERDATA_", "TARGET_")
+
+
+def clean_env(**extra: str) -> dict[str, str]:
+    """Take this process's environment without what would configure the commands.
+
+    Args:
+        **extra: Variables to add.
+
+    Returns:
+        The environment.
+    """
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
+    return {**kept, **extra}
+
+
+def run(
+    *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command that must succeed.
+
+    Args:
+        *words: The command and its arguments.
+        cwd: Where it runs.
+        env: Its environment; a clean one if left out.
+
+    Returns:
+        Its output.
+    """
+    done = subprocess.run(  # noqa: S603 - the words are the tests'
+        words,
+        cwd=cwd,
+        env=clean_env() if env is None else env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        text=True,
+        encoding="utf-8",
+        timeout=SECONDS,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-10000:]
+    return done
+
+
+def pipe(tap: list[str | Path], target: list[str | Path], cwd: Path) -> str:
+    """Run `tap | target` as a shell would; both must succeed.
+
+    Args:
+        tap: The tap's command.
+        target: The target's command.
+        cwd: Where both run.
+
+    Returns:
+        What the target wrote: the states that it has stored.
+    """
+    env = clean_env()
+    with (
+        (cwd / "tap.log").open("wb") as tap_log,
+        (cwd / "target.log").open("wb") as target_log,
+        subprocess.Popen(  # noqa: S603 - the words are the tests'
+            tap, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=tap_log
+        ) as source,
+        subprocess.Popen(  # noqa: S603 - the words are the tests'
+            target,
+            cwd=cwd,
+            env=env,
+            stdin=source.stdout,
+            stdout=subprocess.PIPE,
+            stderr=target_log,
+        ) as sink,
+    ):
+        assert source.stdout is not None
+        # The target alone holds the pipe now: if it ends, the tap notices.
+        source.stdout.close()
+        output, _ = sink.communicate(timeout=SECONDS)
+        source.wait(SECONDS)
+    codes = (source.returncode, sink.returncode)
+    assert codes == (0, 0), logs(cwd)
+    return output.decode()
+
+
+def logs(folder: Path) -> str:
+    """Read the ends of both logs of a pipe.
+
+    Args:
+        folder: Where the pipe ran.
+
+    Returns:
+        The text.
+    """
+    texts = (
+        (folder / name).read_text(encoding="utf-8", errors="replace")
+        for name in ("tap.log", "target.log")
+    )
+    return "\n---\n".join(text[-5000:] for text in texts)

@@ -1,0 +1,89 @@
+"""State as Meltano keeps it, between real runs of the main job."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_betterdata.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.conftest import Meltano
+
+pytestmark = pytest.mark.meltano
+JOB = ("run", "tap-betterdata", "target-jsonl", "--state-id-suffix=here")
+STATE_ID = "sandbox:tap-betterdata-to-target-jsonl:here"
+ITEMS = 250
+
+
+@pytest.fixture
+def source() -> Iterator[Sandbox]:
+    with Sandbox(items=ITEMS, locations=2) as sandbox:
+        yield sandbox
+
+
+class Project:
+    """The project, pointed at a sandbox."""
+
+    def __init__(self, meltano: Meltano, source: Sandbox) -> None:
+        self.meltano = meltano
+        self.source = source
+        self.env = {
+            "TAP_BETTERDATA_API_URL": source.url,
+            "TAP_BETTERDATA_API_KEY": source.api_key,
+            "TAP_BETTERDATA_START_DATE": "2026-01-01",
+            "TAP_BETTERDATA_END_DATE": "2026-03-15",
+        }
+
+    def run(self, *words: str) -> dict[str, list[dict[str, Any]]]:
+        """Run the job; returns what came, stream by stream."""
+        self.source.requests.clear()
+        folder = self.meltano.folder / "output" / "jsonl"
+        for path in folder.glob("*.jsonl"):
+            path.unlink()
+        self.meltano(*JOB, *words, **self.env)
+        return {
+            path.stem.partition("-")[0]: [json.loads(line) for line in path.open()]
+            for path in folder.glob("*.jsonl")
+        }
+
+    def state(self) -> dict[str, Any]:
+        output = self.meltano("state", "get", STATE_ID)
+        (line,) = (row for row in output.splitlines() if row.startswith("{"))
+        state: dict[str, Any] = json.loads(line)["singer_state"]["bookmarks"]
+        return state
+
+
+def test_runs_one_after_the_other(meltano: Meltano, source: Sandbox) -> None:
+    project = Project(meltano, source)
+    first = project.run()
+    assert len(first["inventory"]) == ITEMS
+    assert len(first["inventory_analytics"]) == 3 * 2
+    state = project.state()
+    assert state["inventory"]["replication_key"] == "updatedAt"
+    bookmarks = [
+        place["replication_key_value"]
+        for place in state["inventory_analytics"]["partitions"]
+    ]
+    assert bookmarks == ["2026-02-01", "2026-02-01"]
+
+    source.company.update("item_0000100", quantityOnHand=4711)
+    second = project.run()
+    changed = {row["id"]: row for row in second["inventory"]}
+    assert changed["item_0000100"]["quantityOnHand"] == 4711
+    assert len(changed) < 5
+    periods = {row["periodFrom"] for row in second["inventory_analytics"]}
+    assert periods == {"2026-02-01", "2026-03-01"}
+    places = {row["locationId"] for row in second["inventory_atp"]}
+    assert places == set(source.company.location_ids)
+    later = project.state()["inventory"]["replication_key_value"]
+    assert later > state["inventory"]["replication_key_value"]
+
+    everything = project.run("--full-refresh")
+    assert len(everything["inventory"]) == ITEMS
+    assert len(everything["inventory_analytics"]) == 3 * 2
+    assert len(project.run()["inventory"]) < 5
