@@ -1,0 +1,71 @@
+"""Reading the pages: their code blocks, and what is to be done with each.
+
+A comment on the line before a block says it:
+
+    <!-- run -->                 the test runs it, as it stands
+    <!-- file: NAME -->          the test writes it to that file first
+    <!-- add: NAME -->           the test adds it to the lists in that YAML file
+    <!-- query: FILE -->         the test asks it of that DuckDB file
+    <!-- not run: REASON -->     the reason why no test can run it
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dev
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DOCS = dev.ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+
+_BLOCK = re.compile(
+    r"^(?:<!-- (?P<mark>[^\n]+?) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A code block.
+
+    Attributes:
+        page: The page that it stands on.
+        line: Where it begins.
+        language: Its language.
+        mark: What is to be done with it: `run`, `file`, `add`, `query` or `not run`.
+        detail: What stands behind the mark's colon.
+        text: What stands in it.
+    """
+
+    page: Path
+    line: int
+    language: str
+    mark: str
+    detail: str
+    text: str
+
+    def __str__(self) -> str:
+        """Where it stands."""
+        return f"{self.page.relative_to(dev.ROOT)}:{self.line}"
+
+
+def blocks(page: Path) -> Iterator[Block]:
+    """Find the code blocks of a page.
+
+    Args:
+        page: The page.
+
+    Yields:
+        The blocks in order.
+    """
+    content = page.read_text(encoding="utf-8")
+    for match in _BLOCK.finditer(content):
+        mark, _, detail = (match["mark"] or "").partition(": ")
+        line = content.count("\n", 0, match.start()) + 1
+        yield Block(page, line, match["language"], mark, detail, match["text"])

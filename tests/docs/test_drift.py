@@ -1,0 +1,288 @@
+"""The docs, the Hub's definition and CI say what the code says."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+
+import dev
+from tap_betterdata import errors
+from tests.docs.pages import DOCS, PAGES, blocks
+from tests.e2e.commands import TAP, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HUB = dev.ROOT / "hub" / "tap-betterdata.yml"
+GENERATED = ("docs/settings.md", "docs/streams.md", "hub/tap-betterdata.yml")
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+# What the Hub demands of an extractor's definition.
+HUB_TEXTS = (
+    "description",
+    "domain_url",
+    "executable",
+    "label",
+    "log_parser",
+    "name",
+    "namespace",
+    "pip_url",
+    "repo",
+    "variant",
+)
+HUB_SETTING = {
+    "type": "object",
+    "required": ["name"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string"},
+        "label": {"type": "string"},
+        "description": {"type": "string"},
+        "kind": {
+            "enum": [
+                "array",
+                "boolean",
+                "date_iso8601",
+                "decimal",
+                "email",
+                "file",
+                "hidden",
+                "integer",
+                "oauth",
+                "object",
+                "options",
+                "password",
+                "string",
+            ]
+        },
+        "options": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "label": {"type": "string"},
+                    "value": {"type": "string"},
+                },
+            },
+        },
+        "sensitive": {"type": "boolean"},
+        "value": {},
+    },
+}
+HUB_SCHEMA = {
+    "type": "object",
+    "required": ["name", "namespace", "variant", "quality"],
+    "additionalProperties": False,
+    "properties": {
+        **{name: {"type": "string"} for name in HUB_TEXTS},
+        "logo_url": {"type": ["string", "null"]},
+        "keywords": {"type": "array", "items": {"type": "string"}},
+        "maintenance_status": {
+            "enum": ["active", "beta", "development", "inactive", "unknown"]
+        },
+        "quality": {"enum": ["gold", "silver", "bronze", "unknown"]},
+        "supported_python_versions": {
+            "type": "array",
+            "items": {"type": "string", "pattern": r"^3\.\d+$"},
+        },
+        "capabilities": {
+            "type": "array",
+            "items": {
+                "enum": [
+                    "about",
+                    "activate-version",
+                    "batch",
+                    "catalog",
+                    "discover",
+                    "log-based",
+                    "properties",
+                    "schema-flattening",
+                    "state",
+                    "stream-maps",
+                    "structured-logging",
+                    "test",
+                ]
+            },
+        },
+        "settings_group_validation": {
+            "type": "array",
+            "items": {"type": "array", "items": {"type": "string"}},
+        },
+        "settings": {"type": "array", "items": HUB_SETTING},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def about(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("about")
+    output = run(TAP, "--about", "--format=json", cwd=folder).stdout
+    content: dict[str, Any] = json.loads(output)
+    return content
+
+
+@pytest.fixture(scope="module")
+def hub() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(HUB.read_text(encoding="utf-8"))
+    return content
+
+
+def read(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+def generate(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - the words are the tests'
+        [sys.executable, dev.ROOT / "docs" / "generate.py", *words],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        timeout=60,
+    )
+
+
+# What is generated
+
+
+def test_what_is_generated_is_what_the_code_says() -> None:
+    done = generate("--check")
+    assert done.returncode == 0, f"{done.stderr}run `python3 dev.py docs`"
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_a_change_of_what_is_generated_is_noticed(name: str, tmp_path: Path) -> None:
+    for each in GENERATED:
+        (tmp_path / each).parent.mkdir(exist_ok=True)
+        shutil.copy(dev.ROOT / each, tmp_path / each)
+    text = (tmp_path / name).read_text(encoding="utf-8")
+    (tmp_path / name).write_text(text.replace("string", "text", 1), encoding="utf-8")
+    done = generate("--check", "--root", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.strip() == f"Not what the code says: {name}"
+
+
+# The Hub
+
+
+def test_the_hubs_definition_is_valid(hub: dict[str, Any]) -> None:
+    Draft7Validator.check_schema(HUB_SCHEMA)
+    assert not [e.message for e in Draft7Validator(HUB_SCHEMA).iter_errors(hub)]
+
+
+def test_the_hubs_definition_is_the_taps(
+    hub: dict[str, Any], about: dict[str, Any]
+) -> None:
+    settings = {setting["name"]: setting for setting in hub["settings"]}
+    assert settings.keys() == about["settings"]["properties"].keys()
+    assert sorted(hub["capabilities"]) == sorted(about["capabilities"])
+    assert hub["supported_python_versions"] == about["supported_python_versions"]
+    for name, schema in about["settings"]["properties"].items():
+        assert settings[name].get("value") == schema.get("default"), name
+        assert settings[name].get("sensitive", False) is schema.get("secret", False)
+        assert settings[name]["label"], name
+        assert settings[name]["description"], name
+
+
+def test_the_hubs_definition_is_meltano_ymls(hub: dict[str, Any]) -> None:
+    project = yaml.safe_load((dev.ROOT / "meltano.yml").read_text(encoding="utf-8"))
+    (tap,) = project["plugins"]["extractors"]
+    for name in ("name", "namespace", "label", "description", "executable"):
+        assert hub[name] == tap[name]
+    kinds = {
+        s["name"]: s["kind"].replace("password", "string") for s in hub["settings"]
+    }
+    assert kinds == {s["name"]: s["kind"] for s in tap["settings"]}
+
+
+# What is written by hand
+
+
+def test_each_capability_has_its_section(about: dict[str, Any]) -> None:
+    headings = re.findall(r"^## (.*)$", read("capabilities.md"), re.MULTILINE)
+    named = [name for line in headings for name in re.findall(r"`([^`]+)`", line)]
+    assert sorted(named) == sorted(about["capabilities"])
+
+
+def test_each_capability_names_its_tests() -> None:
+    for section in read("capabilities.md").split("\n## ")[1:]:
+        assert TEST.search(section), section.splitlines()[0]
+
+
+def test_each_error_is_explained() -> None:
+    classes = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.TapError)
+    }
+    named = set(re.findall(r"`(\w+Error)`", read("errors.md")))
+    assert named == classes - {"TapError"}
+
+
+def test_each_code_is_explained() -> None:
+    named = set(re.findall(r"`([A-Z_]{8,})`", read("errors.md")))
+    codes = set(vars(errors)["_ADVICE"])
+    assert codes <= named
+    assert named - codes == {"HTTPS_PROXY", "REQUESTS_CA_BUNDLE"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_tests_that_are_named_are_there(page: Path) -> None:
+    for path, name in TEST.findall(page.read_text(encoding="utf-8")):
+        file = dev.ROOT / path
+        assert file.is_file(), path
+        assert f"def {name}(" in file.read_text(encoding="utf-8"), f"{path}::{name}"
+
+
+def test_each_assumption_names_its_tests_or_that_there_can_be_none() -> None:
+    rows = [line for line in read("assumptions.md").splitlines() if line[:2] == "| "]
+    for row in rows:
+        cells = [cell.strip() for cell in row.strip("|").split(" | ")]
+        assert len(cells) == 4, row
+        if cells[0] != "Assumed":
+            assert TEST.search(cells[3]) or cells[1:] == [
+                "not possible",
+                "nothing shows it",
+                "—",
+            ], row
+
+
+def test_settings_that_are_named_are_there(about: dict[str, Any]) -> None:
+    known = about["settings"]["properties"].keys()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(r"\bTAP_BETTERDATA_([A-Z_]+)", text):
+            assert name == "LOGLEVEL" or name.lower() in known, f"{page}: {name}"
+        for block in blocks(page):
+            if block.language == "json" and '"api_url"' in block.text:
+                assert json.loads(block.text).keys() <= known, str(block)
+
+
+def test_streams_that_are_named_are_there() -> None:
+    streams = set(re.findall(r"^## `(\w+)`$", read("streams.md"), re.MULTILINE))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        named = set(re.findall(r"`(inventory(?:_[a-z]+)*)`", text))
+        assert named <= streams, page
+
+
+# CI
+
+
+def test_ci_runs_the_pythons_that_are_supported(about: dict[str, Any]) -> None:
+    text = (dev.ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    matrix = yaml.safe_load(text)["jobs"]["test"]["strategy"]["matrix"]
+    assert matrix["python"] == about["supported_python_versions"]
+
+
+def test_actions_are_pinned() -> None:
+    for path in sorted((dev.ROOT / ".github" / "workflows").iterdir()):
+        for used in re.findall(r"uses: (.*)", path.read_text(encoding="utf-8")):
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", used), path

@@ -1,0 +1,117 @@
+"""The examples in the docs work, as they stand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+import dev
+from tests.docs.pages import PAGES, Block, blocks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECONDS = 240
+MARKS = {"run", "file", "add", "query", "not run"}
+RUNNABLE = [page for page in PAGES if any(b.mark == "run" for b in blocks(page))]
+# What the examples leave behind, page by page, and how many rows at least.
+LEFT = {
+    "capabilities": {"log.jsonl": 5},
+    "cron": {"state.json": 1},
+    "index": {"messages.jsonl": 100},
+    "meltano": {"output/csv/inventory.csv": 60},
+    "moving": {
+        "output/snapshot/inventory_snapshot_*.csv": 60,
+        "output/jsonl/inventory-*.jsonl": 60,
+        "inventory_snapshot_*.json": 60,
+        "output/csv/inventory_atp_channels.csv": 60,
+        "messages.jsonl": 3,
+    },
+    "pipes": {"inventory.csv": 60, "two-streams.jsonl": 60, "state.json": 1},
+    "target-csv": {"csv/inventory.csv": 60, "output/csv/inventory.csv": 60},
+    "target-duckdb": {"betterdata.duckdb": 1, "output/betterdata.duckdb": 1},
+    "target-postgres": {"state.json": 1},
+}
+
+
+def run(block: Block, folder: Path, env: dict[str, str]) -> None:
+    """Run a block as a reader would; it must succeed."""
+    words = {
+        "sh": ["bash", "-euo", "pipefail", "-c", block.text],
+        "python": [sys.executable, "-c", block.text],
+    }
+    done = subprocess.run(  # noqa: S603 - the blocks are the docs'
+        words[block.language],
+        stdin=subprocess.DEVNULL,
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        timeout=SECONDS,
+    )
+    output = done.stdout[-3000:] + done.stderr[-6000:]
+    assert done.returncode == 0, f"{block}\n{block.text}\n{output}"
+
+
+def add(block: Block, folder: Path) -> None:
+    """Add a block's entries to the lists of a YAML file."""
+    path = folder / block.detail
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for name, entries in yaml.safe_load(block.text).items():
+        content[name] += entries
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def query(block: Block, folder: Path) -> None:
+    """Ask a block of a DuckDB file; it must give rows."""
+    code = (
+        "import sys, duckdb\n"
+        "assert duckdb.connect(sys.argv[1]).sql(sys.argv[2]).fetchall()\n"
+    )
+    python = dev.loader("target-duckdb").parent / "python"
+    words = (str(python), "-c", code, str(folder / block.detail), block.text)
+    done = subprocess.run(  # noqa: S603 - the blocks are the docs'
+        words, capture_output=True, check=False, encoding="utf-8", timeout=SECONDS
+    )
+    assert done.returncode == 0, f"{block}\n{done.stderr[-3000:]}"
+
+
+@pytest.mark.meltano
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
+def test_examples(page: Path, env: dict[str, str], folder: Path) -> None:
+    for block in blocks(page):
+        if block.mark == "file":
+            (folder / block.detail).write_text(block.text, encoding="utf-8")
+        elif block.mark == "add":
+            add(block, folder)
+        elif block.mark == "run":
+            run(block, folder, env)
+        elif block.mark == "query":
+            query(block, folder)
+    for pattern, least in LEFT.get(page.stem, {}).items():
+        (path,) = folder.glob(pattern)
+        lines = path.read_bytes().count(b"\n") + 1
+        assert path.stat().st_size > 0, pattern
+        assert lines >= least, pattern
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_says_whether_it_is_run(page: Path) -> None:
+    for block in blocks(page):
+        assert block.mark in MARKS or not block.mark, block
+        if block.language in {"sh", "python", "sql"}:
+            assert block.mark, f"{block} doesn't say whether it is run"
+        if block.mark not in {"", "run"}:
+            assert block.detail, f"{block} doesn't say which or why"
+
+
+def test_every_block_is_found() -> None:
+    for page in PAGES:
+        fences = page.read_text(encoding="utf-8").count("\n```")
+        assert fences == 2 * sum(1 for _ in blocks(page)), page
