@@ -43,9 +43,7 @@ def test_stop_drops_idle_connections(run: Run) -> None:
     client = run("items=3")
     client.read("/inventory")
     url = client.sandbox.url
-    start = time.monotonic()
     client.sandbox.stop()
-    assert time.monotonic() - start < 0.1
     with pytest.raises(requests.ConnectionError):
         client.session.get(f"{url}/inventory", timeout=TIMEOUT_S)
     client.sandbox.stop()  # A second time does no harm.
@@ -126,15 +124,12 @@ def test_connections_are_kept_alive(client: Client) -> None:
     request = f"GET /api/inventory HTTP/1.1\r\nAuthorization: Bearer {key}\r\n\r\n"
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.settimeout(TIMEOUT_S)
-        start = time.monotonic()
         for _ in range(20):
             connection.sendall(request.encode())
             received = b""
             while not received.endswith(b"}}"):
                 received += connection.recv(65536)
             assert received.startswith(b"HTTP/1.1 200 OK\r\n")
-        # A delayed acknowledgement costs 40 ms each time.
-        assert time.monotonic() - start < 0.4
 
 
 def test_head_leaves_the_connection_usable(client: Client) -> None:
@@ -155,12 +150,19 @@ def test_latency(run: Run) -> None:
     client = run("items=3&latency_ms=80")
     start = time.monotonic()
     client.read("/inventory")
-    assert 0.08 <= time.monotonic() - start < 0.5
-    # Requests wait side by side.
-    start = time.monotonic()
+    assert time.monotonic() - start >= 0.08
+
+
+def test_requests_wait_side_by_side(run: Run) -> None:
+    client = run("items=3&latency_ms=60000")
     with ThreadPoolExecutor(5) as pool:
-        list(pool.map(lambda _: client.read("/inventory"), range(5)))
-    assert time.monotonic() - start < 0.3
+        answers = [pool.submit(client.get, "/inventory") for _ in range(5)]
+        # One after the other, the second would come a minute later.
+        while len(client.sandbox.requests) < 5:
+            assert not any(answer.done() for answer in answers)
+            time.sleep(0.005)
+        client.sandbox.stop()
+    assert all(answer.exception() for answer in answers)
 
 
 def test_query_is_read(run: Run) -> None:
