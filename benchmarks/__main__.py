@@ -7,8 +7,8 @@ what slows the machine down slows them all down.
 
 Without scenarios all are run, which takes about half an hour with five runs and up to
 2 GB of memory for the vendor's method, and the results become part of the
-documentation: docs/includes/benchmarks.md and docs/images/benchmarks.svg. With
-scenarios, or another scale, they are only printed.
+documentation: docs/benchmarks.md and docs/images/benchmarks.svg. With scenarios, or
+another scale, they are only printed.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import ROOT, CommandFailedError
-from benchmarks.report import markdown, svg
+from benchmarks.report import PLOT, markdown, page, svg
 from benchmarks.scenarios import SCENARIOS, Bench, Comparison, say
 
-TABLES = Path("includes", "benchmarks.md")
-PLOT = Path("images", "benchmarks.svg")
+PAGE = "benchmarks.md"
 RUNS = 5
 
 
@@ -46,7 +45,7 @@ def main() -> int:
     if folder is None and set(names) == set(SCENARIOS) and given.scale == 1:
         folder = ROOT / "docs"
     if folder is not None:
-        write(folder / TABLES, tables)
+        write(folder / PAGE, page(tables))
         write(folder / PLOT, svg(comparisons))
     return 0
 
@@ -95,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scale", type=float, default=1.0, help="of the sizes, for a try, such as 0.1"
     )
     parser.add_argument(
-        "--out", type=Path, help="a folder that the tables and the plot are written to"
+        "--out", type=Path, help="a folder that the page and the plot are written to"
     )
     return parser
 

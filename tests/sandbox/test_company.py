@@ -18,7 +18,7 @@ from tap_betterdata.sandbox.options import read_query
 from tap_betterdata.sandbox.replies import encode
 
 if TYPE_CHECKING:
-    from .client import Client, Run
+    from .client import Client, Record, Run
 
 
 def company(query: str) -> Company:
@@ -95,9 +95,12 @@ def test_a_hundred_thousand_items() -> None:
 
 def test_sorting_happens_once_for_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     ranked = []
-    monkeypatch.setattr(
-        company_module, "_rank", lambda field, record: ranked.append(field) or (0, 0)
-    )
+
+    def rank(field: str, record: Record) -> tuple[int, str]:
+        ranked.append(field)
+        return 0, record["id"]
+
+    monkeypatch.setattr(company_module, "_rank", rank)
     shop = company("items=300")
     for page in range(3):
         shop.page(slice(page * 100, page * 100 + 100), sort_by="updatedAt")
