@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeVar
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,33 +22,39 @@ class Workers:
     wait for a server that is slow to answer.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(
+        self, count: int, is_fatal: Callable[[BaseException], bool] = lambda _: False
+    ) -> None:
         """Make the pool; its threads start when there is work.
 
         Args:
             count: How many things are done at once, at least 1.
+            is_fatal: Tells whether an error makes all that is awaited useless.
         """
         self.count = count
+        self._is_fatal = is_fatal
+        self._end: Future[object] = Future()
         # None ends a thread.
         self._tasks: queue.SimpleQueue[
             tuple[Future[object], Callable[[], object]] | None
         ] = queue.SimpleQueue()
         self._threads = 0
 
-    def ahead(self, tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+    def ahead(self, tasks: Iterable[Callable[[], T] | Future[T]]) -> Iterator[T]:
         """Run tasks a few ahead of the one whose result is handed out.
 
         The tasks are taken from the iterable only as they are begun, so a consumer
         that is slow, or stops, keeps later ones from being begun at all.
 
         Args:
-            tasks: What to do.
+            tasks: What to do, or what has been begun already.
 
         Yields:
             The results, in the order of the tasks.
 
         Raises:
-            BaseException: What a task raised, when it is that task's turn.
+            BaseException: What a task raised, when it is that task's turn; at once if
+                it is fatal.
         """
         waiting: deque[Future[T]] = deque()
         remaining = iter(tasks)
@@ -57,9 +64,14 @@ class Workers:
                     task = next(remaining, None)
                     if task is None:
                         break
-                    waiting.append(self._begin(task))
+                    begun = task if isinstance(task, Future) else self.begin(task)
+                    waiting.append(begun)
                 if not waiting:
                     return
+                awaited: list[Future[Any]] = [waiting[0], self._end]
+                wait(awaited, return_when=FIRST_COMPLETED)
+                if self._end.done():
+                    self._end.result()
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
@@ -71,7 +83,15 @@ class Workers:
             self._tasks.put(None)
         self._threads = 0
 
-    def _begin(self, task: Callable[[], T]) -> Future[T]:
+    def begin(self, task: Callable[[], T]) -> Future[T]:
+        """Begin a task; it waits for its turn if there is enough to do.
+
+        Args:
+            task: What to do.
+
+        Returns:
+            Its result, when there is one.
+        """
         future: Future[T] = Future()
         self._tasks.put((future, task))  # type: ignore[arg-type]
         if self._threads < self.count:
@@ -91,3 +111,6 @@ class Workers:
                 future.set_result(task())
             except BaseException as error:  # noqa: BLE001 - raised where it is awaited
                 future.set_exception(error)
+                if self._is_fatal(error):
+                    with suppress(InvalidStateError):
+                        self._end.set_exception(error)

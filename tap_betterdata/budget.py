@@ -215,6 +215,11 @@ class _ServerClock:
             self._low, self._high = low, high
         self._low, self._high = max(self._low, low), min(self._high, high)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a response has told the time."""
+        return self._low > -math.inf
+
     def at(self, moment: float) -> float:
         """Tell the server's time.
 
@@ -305,8 +310,8 @@ class Budget:
     """Lets requests go as fast as the tap's own limits and the server's allow.
 
     Thread safe. Each thread has at most one request in flight: it calls `acquire`,
-    sends the request and hands the response to `observe`. A request that brings no
-    response needs nothing: the thread's next `acquire` ends it.
+    sends the request and hands the response to `observe`, or calls `release` if there
+    is none.
 
     `used` is the number of requests acquired. `waited` is the seconds in which at
     least one thread waited here.
@@ -381,8 +386,6 @@ class Budget:
                 `max_wait`; as soon as that is certain.
             StoppedError: If `stop` is set.
         """
-        with self._lock:
-            self._in_flight.pop(threading.current_thread(), None)
         entered: float | None = None
         try:
             while wait := self._try():
@@ -414,6 +417,25 @@ class Budget:
                 self._refusals = 0
                 self._limited = 0.0
             self._keep_room(reading)
+
+    def release(self) -> None:
+        """Take note that a request brought no response, in the thread that sent it."""
+        with self._lock:
+            self._in_flight.pop(threading.current_thread(), None)
+
+    def server_time(self, moment: float) -> datetime | None:
+        """Tell what the server's clock showed, by the `Date` of its answers.
+
+        Args:
+            moment: When, on the monotonic clock.
+
+        Returns:
+            The time, at the earliest; None if no answer carried a date.
+        """
+        with self._lock:
+            if not self._clock.is_known:
+                return None
+            return datetime.fromtimestamp(self._clock.at(moment), UTC)
 
     def seconds_for(self, requests: int) -> float:
         """Tell the least time in which so many more requests can be sent.
@@ -636,7 +658,9 @@ class Budget:
         if line:
             self._logger.info(line)
         start = time.monotonic()
-        self._stop.wait(min(wait.seconds, _POLL))
+        # Not `self._stop.wait`: a signal's handler, which sets it, may run in the midst
+        # of that, and would wait for its lock for ever.
+        time.sleep(min(wait.seconds, _POLL))
         with self._lock:
             end = time.monotonic()
             seconds = max(0.0, end - max(start, self._counted_until))
@@ -659,7 +683,8 @@ class Budget:
         until = now + wait.seconds
         notice = self._notice
         clock = datetime.now(UTC) + timedelta(seconds=wait.seconds)
-        if notice is None or until > notice.until + ANNOUNCE_FROM:
+        longer = notice and wait.firm and until > notice.until + ANNOUNCE_FROM
+        if notice is None or longer:
             planned = wait.seconds if wait.firm else 0.0
             # What an earlier line covers was not silent.
             silent = now - max(entered, self._notice_ended)
@@ -708,7 +733,8 @@ class Budget:
     ) -> float | None:
         """Read a header that says when to come back.
 
-        Sensible is what lies within two hour windows ahead. What has passed within
+        Sensible is a Reset within two hour windows ahead, and any Retry-After that
+        isn't over: it is an order, and not about a window. What has passed within
         the last minute window is due: a response may take that long.
 
         Args:
@@ -722,9 +748,10 @@ class Budget:
         text = fields.get(name.lower())
         if text is None:
             return None
-        parse = seconds_until if name == "X-RateLimit-Reset" else _parse_retry_after
-        seconds = parse(text, server_now)
-        if seconds is not None and -self._minute <= seconds <= 2 * self._hour:
+        is_reset = name == "X-RateLimit-Reset"
+        seconds = (seconds_until if is_reset else _parse_retry_after)(text, server_now)
+        latest = 2 * self._hour if is_reset else math.inf
+        if seconds is not None and -self._minute <= seconds <= latest:
             return max(0.0, seconds)
         if name not in self._warned:
             self._warned.add(name)

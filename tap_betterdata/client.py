@@ -51,13 +51,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Documented for every list endpoint (20 and 100), for one that refuses its own.
-SAFE_LIMITS = (100, 20)
 _MAX_PAUSE = 60.0
 _OK = 200
 _BAD_REQUEST = 400
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
+_TOO_MANY_REQUESTS = 429
 _REFUSED = (403, _NOT_FOUND)
 _SERVER_ERROR = 500
 
@@ -157,46 +156,31 @@ class ApiStream(RESTStream[int]):
         Raises:
             TapError: If the API does not give it.
         """
-        try:
-            return self._ask_page(context, number)
-        except BadRequestError as error:
-            is_limit = (self.limit or 0) > SAFE_LIMITS[0] or "limit" in str(error)
-            page = self._ask_smaller_page(context) if number == 1 and is_limit else None
-            if page is None:
-                raise
-            return page
-
-    def _ask_smaller_page(self, context: Mapping[str, Any]) -> Page | None:
-        """Ask for the first page with a smaller limit: the maximum is only inferred."""
-        wanted = self.limit or 0
-        for limit in SAFE_LIMITS:
-            if limit < wanted:
-                self.limit = limit
-                try:
-                    page = self._ask_page(context, 1)
-                except BadRequestError:
-                    continue
-                self.logger.warning(
-                    "The API refuses pages of %d rows; asking for %d.", wanted, limit
-                )
-                return page
-        self.limit = wanted
-        return None
-
-    def _ask_page(self, context: Mapping[str, Any], number: int) -> Page:
         started = time.monotonic()
         limit = self.limit or 1
 
         def read(content: bytes) -> Page:
-            return read_page(
+            page = read_page(
                 content,
                 number=number,
                 limit=limit,
                 started=started,
                 ended=time.monotonic(),
             )
+            self.check_body(page.body)
+            return page
 
         return self._ask(context, number, read)
+
+    def check_body(self, body: Mapping[str, Any]) -> None:
+        """Check what stands beside the rows; it is asked for again if it is odd.
+
+        Args:
+            body: The answer.
+
+        Raises:
+            MalformedResponseError: If it is not what the API promises.
+        """
 
     def read_one(self, context: Mapping[str, Any], *, holds: str) -> dict[str, Any]:
         """Ask an endpoint that answers with one object.
@@ -214,9 +198,10 @@ class ApiStream(RESTStream[int]):
 
         def read(content: bytes) -> dict[str, Any]:
             body = read_object(content)
-            if not isinstance(body.get(holds), dict):
+            if not body.get(holds) or not isinstance(body[holds], dict):
                 msg = f"no {holds}"
                 raise MalformedResponseError(msg)
+            self.check_body(body)
             return body
 
         return self._ask(context, None, read)
@@ -237,8 +222,7 @@ class ApiStream(RESTStream[int]):
         ) -> requests.Response:
             nonlocal tries
             tries += 1
-            self.requests += 1
-            response = self.requests_session.send(request)
+            response = self._send(request)
             self.validate_response(response)
             try:
                 result[:] = [read(response.content)]
@@ -264,6 +248,17 @@ class ApiStream(RESTStream[int]):
             raise UnavailableError(msg, ends_run=no_answer) from error
         return result[0]
 
+    def _send(self, request: requests.PreparedRequest) -> requests.Response:
+        """Send a request; being limited (429) is no failure, it is sent again.
+
+        The budget knows how long to wait before that, and when to give up.
+        """
+        while True:
+            self.requests += 1
+            response = self.requests_session.send(request)
+            if response.status_code != _TOO_MANY_REQUESTS:
+                return response
+
     def _prepare(
         self, context: Mapping[str, Any], number: int | None
     ) -> requests.PreparedRequest:
@@ -285,7 +280,8 @@ class ApiStream(RESTStream[int]):
             response: The answer.
 
         Raises:
-            RetriableAPIError: For 408, 425 and server errors.
+            RetriableAPIError: For 408, 425, server errors, and what is neither an
+                error nor the answer, such as 204.
             KeyRefusedError: If the key is refused.
             RefusedError: If one location or endpoint is refused.
             RejectedError: For any other answer that is not a success.
@@ -294,7 +290,7 @@ class ApiStream(RESTStream[int]):
         if status == _OK:
             return
         message = self.response_error_message(response)
-        if status in self.extra_retry_statuses or status >= _SERVER_ERROR:
+        if self._may_pass(response):
             raise RetriableAPIError(message, response)
         code = error_code(_body(response))
         if status == _UNAUTHORIZED or code in KEY_REFUSED_CODES:
@@ -320,8 +316,8 @@ class ApiStream(RESTStream[int]):
             One line.
         """
         status = response.status_code
-        if status < _BAD_REQUEST:
-            host = self.redact(urlsplit(response.headers.get("Location", "")).netloc)
+        if response.is_redirect:
+            host = self.redact(_host(response.headers["Location"]))
             return (
                 f"the API answered {status}, a redirect"
                 f"{f' to {host}' if host else ''}, which is not followed, since the "
@@ -330,9 +326,16 @@ class ApiStream(RESTStream[int]):
         body = _body(response)
         said = self.redact(error_text(body) or str(response.reason or ""))
         said = f" {said}" if said else ""
-        retried = status in self.extra_retry_statuses or status >= _SERVER_ERROR
-        mend = "" if retried else f". What to do: {advice(status, error_code(body))}"
-        return f"the API answered {status}{said}{mend}"
+        answered = f"the API answered {status}{said}"
+        if self._may_pass(response):
+            return answered
+        return f"{answered}. What to do: {advice(status, error_code(body))}"
+
+    def _may_pass(self, response: requests.Response) -> bool:
+        status = response.status_code
+        is_error = status >= _BAD_REQUEST or response.is_redirect
+        is_passing = status in self.extra_retry_statuses or status >= _SERVER_ERROR
+        return is_passing or not is_error
 
     def redact(self, text: str) -> str:
         """Blank the key, and whatever looks like one, in a text; and cut it.
@@ -438,3 +441,10 @@ def _body(response: requests.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""

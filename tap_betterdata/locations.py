@@ -21,7 +21,9 @@ class Locations:
             run has read the whole inventory.
         learned: Whether the inventory was read for them in this run.
         certain: Whether it was read whole and exactly, so that all are known.
+        failed: Whether it could not be read to its end, so that some may be missing.
         learn: Reads the inventory for the locations alone.
+        holds_stock: Asks whether the inventory still shows items of a location.
     """
 
     def __init__(self, configured: Sequence[str] | None) -> None:
@@ -35,7 +37,9 @@ class Locations:
         self.as_of: str | None = None
         self.learned = False
         self.certain = False
+        self.failed = False
         self.learn: Callable[[], None] = lambda: None
+        self.holds_stock: Callable[[str], bool] = lambda _: True
         self._seen: set[str] = set()
 
     def see(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -50,16 +54,21 @@ class Locations:
                 self._seen.add(str(location))
         self.known |= self._seen
 
-    def forget(self, location: str) -> bool:
-        """Forget a location that an earlier run knew and the API knows no more.
+    def is_gone(self, location: str) -> bool:
+        """Tell whether the API knows a location no more, and forget it if so.
+
+        An endpoint that says that it doesn't know the location is not enough: the
+        inventory is asked too.
 
         Args:
-            location: The location.
+            location: A location that an endpoint doesn't know.
 
         Returns:
-            Whether it was forgotten; not if it is set, or was seen in this run.
+            Whether an earlier run knew it and the inventory shows nothing of it; never
+            if it is set, or was seen in this run.
         """
-        if self.configured or location in self._seen:
+        was_known = location in self.known - self._seen
+        if self.configured or not was_known or self.holds_stock(location):
             return False
         self.known.discard(location)
         return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from tap_betterdata.sweep import PagesRepeatError, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import Future
 
     from tap_betterdata.pages import Page, Row
 
@@ -27,6 +30,26 @@ if TYPE_CHECKING:
 # seen, and how far a sweep came that did not end.
 UNSTAMPED = "unstamped"
 REST = "rest"
+
+# Documented for every list endpoint (20 and 100), for one that refuses its own.
+SAFE_LIMITS = (100, 20)
+# Of each list, before it is its turn.
+MOST_PAGES_AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a list begins with.
+
+    Attributes:
+        is_sorted: Whether the newest rows were asked for first.
+        first: The first page.
+        begun: Pages that have been asked for already, by their numbers.
+    """
+
+    is_sorted: bool
+    first: Page
+    begun: dict[int, Future[Page]]
 
 
 class PagedStream(BetterDataStream):
@@ -47,9 +70,12 @@ class PagedStream(BetterDataStream):
             **kwargs: As for the base class.
         """
         super().__init__(*args, **kwargs)
-        # Assumed, and checked: the vendor says that many lists can be sorted, not
-        # which ones.
-        self._sorts = self.replication_key is not None
+        # What the first list finds out for all: whether the server sorts and which
+        # limit it takes. Assumed, and checked: the vendor says that many lists can be
+        # sorted, not which ones, and gives more than one largest limit.
+        self._finding_out = threading.Lock()
+        self._sorts: bool | None = None
+        self._read_whole: set[str | None] = set()
         # Of all lists: a row whose key is enough by itself may move between them.
         self._given = Seen()
         self._is_checked = False
@@ -77,50 +103,104 @@ class PagedStream(BetterDataStream):
     @override
     def ask(self) -> Iterator[Answer]:
         """Read one list after the other."""
-        return self.each(self.contexts(), self._begin, self._go_on)
+        contexts = self.contexts()
+        # Decided here, since the lists are begun by other threads.
+        places = [context.get("locationId") for context in contexts]
+        if self.run.workers.count > 1 and not self.is_dry_run:
+            self._read_whole = {
+                place
+                for place, context in zip(places, contexts, strict=True)
+                if self.since(context) is None
+                and self.bookmarks.noted(place, REST) is None
+            }
+        return self.each(contexts, self._begin, self._go_on)
 
-    def _begin(self, context: dict[str, Any]) -> tuple[bool, Page]:
-        """Ask for the first page of a list, newest first if the server sorts.
+    def _begin(self, context: dict[str, Any]) -> Beginning:
+        """Ask for the first page of a list, newest first if the server sorts."""
+        with self._finding_out:
+            if self._sorts is None:
+                return self._begin_first(context)
+        is_sorted = self._sorts
+        asked = self._sorted(context) if is_sorted else context
+        first = self.read_page(asked, 1)
+        return Beginning(is_sorted, first, self._read_on(context, asked, first))
 
-        Returns:
-            Whether that was asked for, and the page.
-        """
-        if self._sorts:
+    def _begin_first(self, context: dict[str, Any]) -> Beginning:
+        """Find out what the server takes."""
+        wanted = self.limit or 0
+        sorts = self.replication_key is not None
+        attempts = [(wanted, sorts)]
+        if sorts:
+            attempts.append((wanted, False))
+        attempts += [(safe, sorts) for safe in SAFE_LIMITS if safe < wanted]
+        refusals: list[BadRequestError] = []
+        for limit, is_sorted in attempts:
+            if limit == wanted and "limit" in "".join(map(str, refusals)):
+                continue
+            self.limit = limit
+            asked = self._sorted(context) if is_sorted else context
             try:
-                return True, self.read_page(self._sorted(context), 1)
+                first = self.read_page(asked, 1)
             except BadRequestError as error:
-                page = self.read_page(context, 1)
-                self._give_up_sorting(f"refuses to sort ({error})")
-                return False, page
-        return False, self.read_page(context, 1)
+                refusals.append(error)
+                continue
+            self._sorts = is_sorted
+            if limit < wanted:
+                message = "The API refuses pages of %d rows; asking for %d."
+                self.logger.warning(message, wanted, limit)
+            if sorts and not is_sorted:
+                self._warn_of_no_order(f"refuses to sort ({refusals[0]})")
+            return Beginning(is_sorted, first, self._read_on(context, asked, first))
+        self.limit = wanted
+        raise refusals[0]
 
-    def _go_on(
-        self, context: dict[str, Any], beginning: tuple[bool, Page]
-    ) -> Iterator[Answer]:
-        is_sorted, first = beginning
+    def _read_on(
+        self, context: dict[str, Any], asked: dict[str, Any], first: Page
+    ) -> dict[int, Future[Page]]:
+        """Ask for a few pages more of a list that is read whole, when its turn comes.
+
+        Many lists of a few pages would else be read one after the other.
+        """
+        if context.get("locationId") not in self._read_whole:
+            return {}
+        pages = -(-(first.total or 0) // max(first.size, 1))
+        return {
+            number: self.run.workers.begin(partial(self._read, asked, number))
+            for number in range(2, min(pages, MOST_PAGES_AHEAD) + 1)
+        }
+
+    def _go_on(self, context: dict[str, Any], beginning: Beginning) -> Iterator[Answer]:
+        is_sorted, first = beginning.is_sorted, beginning.first
+        where = place(self.name, context)
         read = partial(self._read, self._sorted(context) if is_sorted else context)
         reading = Reading(
             read=read,
-            sweep=partial(self._sweep, read, newest_first=is_sorted),
+            sweep=partial(self._sweep, read, beginning.begun, newest_first=is_sorted),
             key=self._key,
             version=self._changed_at,
             since=self.since(context),
             stops_early=self._stops_early(context),
             sorts=partial(self._is_sorting, context),
+            say=partial(self.logger.info, "%s: %s.", where),
             lookback=self._lookback,
             started=self.run.started_at,
             rest=self._rest(context, is_sorted=is_sorted),
             given=self._given if self._is_keyed_by_row else Seen(),
         )
-        where = place(self.name, context)
         self.run.progress.begin(where, (first.total_pages or 1) - 1)
         try:
             for rows in reading.rows(first):
-                self._note_rest(context, reading.left)
+                left = reading.left
                 yield Answer(context=context, rows=rows, beside=self.beside(context))
+                # Now they have been written.
+                self._note_rest(context, left)
         except PagesRepeatError as error:
             msg = f"{where}: {error}"
             raise UnexpectedAnswerError(msg) from error
+        finally:
+            for page in beginning.begun.values():
+                page.cancel()
+        self.least_requests += reading.looks
         for sweep in reading.sweeps:
             self.judge(sweep, context)
         if is_sorted and not reading.ordered:
@@ -129,13 +209,21 @@ class PagedStream(BetterDataStream):
         if reading.is_exact:
             self.remember_reading(context, reading)
 
-    def _sweep(self, read: Callable[[int], Page], first: Page, **options: Any) -> Sweep:
+    def _sweep(
+        self,
+        read: Callable[[int], Page],
+        begun: dict[int, Future[Page]],
+        first: Page,
+        **options: Any,
+    ) -> Sweep:
         """Prepare a sweep that has its first page in hand."""
         return self.sweep(
             _after(first, read),
+            begun,
             key=self._key,
             version=self._changed_at if self.replication_key else None,
             extra=self.config.get("max_extra_requests"),
+            started_at=self.run.server_now(),
             **options,
         )
 
@@ -178,11 +266,14 @@ class PagedStream(BetterDataStream):
     def _give_up_sorting(self, why: str) -> None:
         if self._sorts:
             self._sorts = False
-            self.logger.warning(
-                "The API %s. Every run reads the whole list therefore, and one that is "
-                "cut short starts over; only what has changed is sent.",
-                why,
-            )
+            self._warn_of_no_order(why)
+
+    def _warn_of_no_order(self, why: str) -> None:
+        self.logger.warning(
+            "The API %s. Every run reads the whole list therefore, and one that is cut "
+            "short starts over; only what has changed is sent.",
+            why,
+        )
 
     @property
     def _is_keyed_by_row(self) -> bool:
@@ -274,7 +365,7 @@ class PagedStream(BetterDataStream):
         self._note_rest(context, None)
         self.bookmarks.note(location, UNSTAMPED, bool(reading.unstamped) or None)
         if reading.newest is not None:
-            reached = write_stamp(min(reading.newest, self.run.started_at))
+            reached = write_stamp(self.run.before_start(reading.newest))
             self.bookmarks.advance(location, self.replication_key, reached)
 
 

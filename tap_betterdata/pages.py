@@ -101,12 +101,8 @@ def read_page(
             that can't be read.
     """
     body = read_object(content)
-    pagination = body.get("pagination")
-    if pagination is None:
-        pagination = {}
-    if not isinstance(pagination, dict):
-        msg = f"pagination that is {_kind(pagination)} instead of an object"
-        raise MalformedResponseError(msg)
+    check_object(body, "pagination")
+    pagination = body.get("pagination") or {}
     return Page(
         number=number,
         rows=_rows(body),
@@ -117,6 +113,38 @@ def read_page(
         started=started,
         ended=ended,
     )
+
+
+def check_object(body: Mapping[str, Any], name: str) -> None:
+    """Check a value of an answer that may be missing or null.
+
+    Args:
+        body: The body of the answer.
+        name: The value's name.
+
+    Raises:
+        MalformedResponseError: If it is there, and is no object.
+    """
+    value = body.get(name)
+    if value is not None and not isinstance(value, dict):
+        msg = f"{name} that is {_kind(value)} instead of an object"
+        raise MalformedResponseError(msg)
+
+
+def check_objects(body: Mapping[str, Any], name: str) -> None:
+    """Check a value of an answer that may be missing or null.
+
+    Args:
+        body: The body of the answer.
+        name: The value's name.
+
+    Raises:
+        MalformedResponseError: If it is there, and is no list of objects.
+    """
+    value = body.get(name)
+    if value is not None and not _is_list_of_objects(value):
+        msg = f"{name} that is not a list of objects"
+        raise MalformedResponseError(msg)
 
 
 def error_text(body: Mapping[str, Any]) -> str:
@@ -166,10 +194,14 @@ def _rows(body: Mapping[str, Any]) -> list[Row]:
         msg = f"no list under any of the names {', '.join(LIST_NAMES)}"
         raise MalformedResponseError(msg)
     rows = body[name]
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not _is_list_of_objects(rows):
         msg = f"{name} that is not a list of objects"
         raise MalformedResponseError(msg)
-    return rows
+    return list(rows)
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(part, dict) for part in value)
 
 
 def _count(pagination: Mapping[str, Any], name: str) -> int | None:

@@ -102,7 +102,7 @@ class PeriodicStream(BetterDataStream):
         ]
         contexts = {
             (location, context["fromDate"]): context
-            for location in self.run.locations.ids()
+            for location in self.location_ids()
             for plan in plans
             for context in plan.wanted(location)
         }

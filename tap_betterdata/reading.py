@@ -29,9 +29,10 @@ class Reading:
         version: Returns when a row was changed, if it says so.
         since: Only rows changed at or after this are given, and those that don't say;
             None for all.
-        stops_early: Whether a page with only older rows may end the sweep.
+        stops_early: Whether a page that ends with an older row may end the sweep.
         sorts: Tells from the first page whether the server sorts at all: a few pages
             can come newest first by chance.
+        say: Says why more is read than what changed.
         lookback: How far changes may lag behind their time stamps.
         started: When the run began.
         rest: What a run that was cut short has sent.
@@ -42,6 +43,7 @@ class Reading:
         left: What a later run needs to go on from here; None if it can't.
         ordered: Whether the rows came newest first, as far as that was relied on.
         sweeps: The sweeps that count.
+        looks: How many pages were read for what stands at the end alone.
     """
 
     read: Callable[[int], Page]
@@ -51,6 +53,7 @@ class Reading:
     since: datetime | None
     stops_early: bool
     sorts: Callable[[Page], bool]
+    say: Callable[[str], None]
     lookback: timedelta
     started: datetime
     rest: Rest | None = None
@@ -60,6 +63,7 @@ class Reading:
     left: Rest | None = field(default=None, init=False)
     ordered: bool = field(default=True, init=False)
     sweeps: list[Sweep] = field(default_factory=list, init=False)
+    looks: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """Prepare what is kept while the reading goes on."""
@@ -82,6 +86,9 @@ class Reading:
         self.ordered = all(sweep.ordered is not False for sweep in self.sweeps)
         if self._is_partial and self.ordered:
             self.ordered = self.sorts(first)
+        if self._is_partial and self.ordered and not self._is_end_dated():
+            self.say("items without a time stamp stand at its end: all pages are read")
+            yield from self._give(self.sweep(self.read(1)))
         if not self.ordered and (self._is_partial or self._is_doubtful):
             # It rests on an order that isn't there.
             self.sweeps.clear()
@@ -94,6 +101,19 @@ class Reading:
             sweep.start_page > 1 or (sweep.stopped and sweep.distinct != sweep.total)
             for sweep in self.sweeps
         )
+
+    def _is_end_dated(self) -> bool:
+        """Look whether rows that don't say when they changed stand at the end.
+
+        Nothing shows on the first pages that such a row has come in. Where they stand
+        at the front, or the oldest first would begin with them, it was seen already.
+        """
+        number = self.sweeps[-1].last_page
+        if number is None or not all(sweep.stopped for sweep in self.sweeps):
+            return True
+        self.looks += 1
+        versions = [self.version(row) for row in self.read(number).rows]
+        return bool(versions) and None not in versions
 
     @property
     def _is_doubtful(self) -> bool:
@@ -108,7 +128,7 @@ class Reading:
     def _go_on(self, first: Page, rest: Rest) -> Iterator[list[Row]]:
         """Read what came to the front since, what was left, and the front again."""
         front = self.sweep(first, stop_before=earlier(rest.top, self.lookback))
-        yield from self._give(front, notes=False)
+        yield from self._give(front, instead_of=rest)
         if not front.stopped or front.newest is None:
             return
         page = find_page(
@@ -130,7 +150,7 @@ class Reading:
         # Rows that changed between the first page and the one where it went on.
         after = front.newest + timedelta.resolution
         again = self.sweep(self.read(1), stop_before=after)
-        yield from self._give(again, notes=False)
+        yield from self._give(again, instead_of=self.left)
 
     def _give(
         self,
@@ -138,7 +158,7 @@ class Reading:
         known: Rest | None = None,
         *,
         skip: Rest | None = None,
-        notes: bool = True,
+        instead_of: Rest | None = None,
     ) -> Iterator[list[Row]]:
         """Give a sweep's rows that are wanted.
 
@@ -146,7 +166,7 @@ class Reading:
             sweep: The sweep.
             known: What has been sent before it.
             skip: What was sent by an earlier run.
-            notes: Whether a later run can go on from within this sweep.
+            instead_of: What a later run can go on from, as long as it has sent more.
         """
         self.sweeps.append(sweep)
         for rows in sweep:
@@ -163,8 +183,9 @@ class Reading:
                 ):
                     self.newest = version
                 wanted.append(row)
-            if notes:
-                self.left = known = self._note(sweep, known, versions)
+            self.left = known = self._note(sweep, known, versions)
+            if instead_of and (known is None or known.rows <= instead_of.rows):
+                self.left = instead_of
             yield wanted
         if sweep.doubts:
             self.left = None
@@ -210,11 +231,11 @@ def is_turned(
     if not newest.rows or not oldest.rows:
         return False
     last = version(newest.rows[-1])
-    versions = [version(row) for row in oldest.rows]
+    versions = map(version, oldest.rows)
     dated = [known for known in versions if known is not None]
     return (
-        dated == sorted(dated)
-        and len(dated) == len(versions)
+        bool(dated)
+        and dated == sorted(dated)
         and last is not None
         and dated[0] <= last
         and key(newest.rows[0]) != key(oldest.rows[0])

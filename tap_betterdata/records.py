@@ -47,8 +47,8 @@ class Conformer:
             schema: The JSON schema of the stream's records.
             keys: The primary key's fields.
             logger: Where warnings go.
-            deselected: The schema's fields that are left out; they need not be
-                readable.
+            deselected: The schema's fields that are left out, such as `unitCost` or
+                `channels.atp`; they need not be readable.
         """
         self._stream = stream
         self._keys = tuple(keys)
@@ -56,10 +56,8 @@ class Conformer:
         self._warned: set[str] = set()
         # What to do with rows, by their fields' names and types.
         self._plans: dict[tuple[object, ...], Plan | None] = {}
-        self._fields = self._compile(schema["properties"], "")
         self._deselected = frozenset(deselected)
-        for name in deselected:
-            del self._fields[name]
+        self._fields = self._compile(schema["properties"], "")
 
     def __call__(self, row: Row) -> Row:
         """Conform one record.
@@ -124,6 +122,7 @@ class Conformer:
         return {
             name: self._field(schema, f"{path}{name}")
             for name, schema in properties.items()
+            if f"{path}{name}" not in self._deselected
         }
 
     def _field(
@@ -163,7 +162,7 @@ class Conformer:
         for name, value in row.items():
             field = fields.get(name)
             if field is None:
-                if not path and name in self._deselected:
+                if f"{path}{name}" in self._deselected:
                     continue
                 self._warn(
                     f"{path}{name}",
@@ -211,6 +210,32 @@ class Conformer:
         if path not in self._warned:
             self._warned.add(path)
             self._logger.warning("%s: %s", self._stream, message)
+
+
+def elements(row: Row, name: str, where: str) -> list[Row]:
+    """Return the objects in a list that a row holds.
+
+    Args:
+        row: The row.
+        name: The list's field.
+        where: What the row is, for the message.
+
+    Returns:
+        The objects; none if there is no list.
+
+    Raises:
+        ValueUnreadableError: If it is anything else.
+    """
+    value = row.get(name)
+    if value is None:
+        return []
+    if isinstance(value, list) and all(isinstance(element, dict) for element in value):
+        return value
+    msg = (
+        f"{where}: {value!r:.60} in the field {name} is not a list of objects. Nothing "
+        "is guessed: have the value mended in Better Data, or deselect the stream."
+    )
+    raise ValueUnreadableError(redact(msg))
 
 
 class _UnreadableError(Exception):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import threading
+import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tap_betterdata.ahead import Workers
+from tap_betterdata.bookmarks import earlier
 from tap_betterdata.budget import Budget
 from tap_betterdata.errors import IncompleteRunError, SettingsError, TapError
 from tap_betterdata.locations import Locations
@@ -63,12 +65,14 @@ class Run:
             used=lambda: self.budget.used,
             seconds_for=self.budget.seconds_for,
         )
-        self.workers = Workers(config["concurrency"])
+        self.workers = Workers(
+            config["concurrency"], lambda error: getattr(error, "ends_run", False)
+        )
         self.locations = Locations(config.get("location_ids"))
         self.spools: dict[str, Spool[Any]] = {}
         self.failures: list[str] = []
         self.over = False
-        self._started = datetime.now(tz=UTC)
+        self._started = time.monotonic()
         self.window: tuple[date, date]
         self._resources = ExitStack()
 
@@ -97,7 +101,32 @@ class Run:
     @property
     def started_at(self) -> datetime:
         """When the run began, by the server's clock as far as it is known."""
-        return self._started + self.session.clock_difference
+        known = self.budget.server_time(self._started)
+        return known or datetime.now(tz=UTC) - timedelta(seconds=self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def server_now(self) -> datetime | None:
+        """Tell the time by the server's clock; None if its answers don't say."""
+        return self.budget.server_time(time.monotonic())
+
+    def before_start(self, stamp: datetime) -> datetime:
+        """Take a time stamp back to the run's start.
+
+        What changed later may have changed where it had been read already.
+
+        Args:
+            stamp: The newest time stamp that was read.
+
+        Returns:
+            The same, or the run's start by the server's clock. Where that clock is not
+            known, the time stamp may be as new as the run is long.
+        """
+        if self.server_now() is None:
+            stamp = earlier(stamp, timedelta(seconds=self._seconds))
+        return min(stamp, self.started_at)
 
     def fail(self, error: TapError) -> None:
         """Note what went wrong; the run goes on with what is left.

@@ -2,38 +2,103 @@
 
 from __future__ import annotations
 
+import http.client
 import io
+import threading
 import time
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import requests
-import urllib3.exceptions
+import urllib3
 from requests.adapters import HTTPAdapter
 
 from tap_betterdata.compat import override
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from _typeshed import WriteableBuffer
 
     from tap_betterdata.budget import Budget
 
 CONNECT_TIMEOUT = 10.0
-READ_TIMEOUT = 30.0
-_CHUNK = 1 << 16
-_TOO_MANY_REQUESTS = 429
+_BUFFER = 1 << 16
+
+# Until when the answer of this thread's request must be whole (`ends`, monotonic).
+_exchange = threading.local()
+
+
+class _Wire(io.RawIOBase):
+    """What comes over a connection, until the deadline and not longer.
+
+    A time-out of the socket's own bounds the wait for the next byte only: a server that
+    sends one now and then would never be given up.
+    """
+
+    def __init__(self, connection: Any, raw: io.RawIOBase) -> None:
+        self._connection = connection
+        self._raw = raw
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: WriteableBuffer) -> int | None:
+        left = _exchange.ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    @override
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp = io.BufferedReader(_Wire(sock, self.fp.detach()), _BUFFER)
+
+
+class _HTTPConnection(urllib3.connection.HTTPConnection):
+    response_class = _Response
+
+
+class _HTTPSConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Response
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class _Adapter(HTTPAdapter):
+    """Opens connections that heed the deadline."""
+
+    @override
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    @override
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        # Those for SOCKS have connections of a kind of their own.
+        if isinstance(manager, urllib3.ProxyManager):
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
 
 
 class ApiSession(requests.Session):
-    """A session whose requests keep to the budget and to a deadline.
-
-    Attributes:
-        sent: How many requests were sent.
-        clock_difference: How much later it is by the server's clock than by ours, if
-            its answers carry a date; to the second.
-    """
+    """A session whose requests keep to the budget and to a deadline."""
 
     def __init__(self, budget: Budget, *, deadline: float, connections: int) -> None:
         """Open the session.
@@ -46,10 +111,8 @@ class ApiSession(requests.Session):
         super().__init__()
         self._budget = budget
         self._deadline = deadline
-        self.sent = 0
-        self.clock_difference = timedelta(0)
         self._environment: dict[str, Any] = {}
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections)
+        adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -57,46 +120,56 @@ class ApiSession(requests.Session):
     def send(
         self, request: requests.PreparedRequest, **kwargs: Any
     ) -> requests.Response:
-        """Send a request, and read the whole answer.
-
-        Being limited (429) is no failure: the request is sent again when the budget
-        says so.
+        """Send a request when the budget allows, and read the whole answer.
 
         Args:
             request: The request.
             **kwargs: Not used: time-outs and redirects are this session's affair.
 
         Returns:
-            The answer with its body, of any status but 429. A redirect is returned,
-            not followed: the key must not go to another host.
+            The answer with its body, of any status. A redirect is returned, not
+            followed: the key must not go to another host.
 
         Raises:
-            BudgetExhaustedError: If the API limits the tap for too long.
+            BudgetExhaustedError: If the API has limited the tap for too long.
             requests.RequestException: If there is no answer, or not all of it.
         """
         del kwargs
-        while True:
-            self._budget.acquire()
-            self.sent += 1
+        self._budget.acquire()
+        try:
             response = self._exchange(request)
-            self._budget.observe(response.status_code, response.headers)
-            self._compare_clocks(response.headers.get("Date"))
-            if response.status_code != _TOO_MANY_REQUESTS:
-                return response
+        except BaseException:
+            self._budget.release()
+            raise
+        self._budget.observe(response.status_code, response.headers)
+        return response
+
+    @override
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Follow no redirect, and don't read its body to prepare for that.
+
+        Args:
+            resp: The answer.
+        """
+        del resp
 
     def _exchange(self, request: requests.PreparedRequest) -> requests.Response:
-        ends = time.monotonic() + self._deadline
-        environment = self._environment_for(request)
-        response = super().send(
-            request,
-            allow_redirects=False,
-            timeout=(
-                min(CONNECT_TIMEOUT, self._deadline),
-                min(READ_TIMEOUT, self._deadline),
-            ),
-            **environment,
-        )
-        response.raw = io.BytesIO(_read_body(response, ends))
+        _exchange.ends = time.monotonic() + self._deadline
+        try:
+            response = super().send(
+                request,
+                allow_redirects=False,
+                timeout=(min(CONNECT_TIMEOUT, self._deadline), self._deadline),
+                **self._environment_for(request),
+            )
+            response.content  # noqa: B018 - it is read now, while the deadline holds
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            if time.monotonic() >= _exchange.ends:
+                msg = "the answer did not end within request_timeout"
+                raise requests.exceptions.ReadTimeout(msg) from error
+            if isinstance(error, requests.RequestException):
+                raise
+            raise requests.ConnectionError(error) from error
         return response
 
     def _environment_for(self, request: requests.PreparedRequest) -> dict[str, Any]:
@@ -108,44 +181,3 @@ class ApiSession(requests.Session):
                 )
             )
         return self._environment
-
-    def _compare_clocks(self, date: str | None) -> None:
-        if date and not self.clock_difference:
-            with suppress(ValueError):
-                self.clock_difference = parsedate_to_datetime(date) - datetime.now(UTC)
-
-
-def _read_body(response: requests.Response, ends: float) -> bytes:
-    """Read a body as it comes, but not beyond a point in time.
-
-    The time-outs of requests bound the wait for the next byte; a server that sends a
-    byte now and then is held to the deadline here.
-    """
-    try:
-        body = b"".join(_chunks(response, ends))
-    except Exception as error:
-        response.close()
-        raise _as_requests_error(error) from error
-    response.raw.release_conn()
-    return body
-
-
-def _chunks(response: requests.Response, ends: float) -> Iterator[bytes]:
-    while chunk := response.raw.read1(_CHUNK, decode_content=True):
-        yield chunk
-        if time.monotonic() > ends:
-            msg = "the answer did not end within request_timeout"
-            raise requests.exceptions.ReadTimeout(msg)
-
-
-def _as_requests_error(error: Exception) -> Exception:
-    """Name a fault of the connection as requests would have named it."""
-    if isinstance(error, requests.RequestException):
-        return error
-    if isinstance(error, urllib3.exceptions.ProtocolError):
-        return requests.exceptions.ChunkedEncodingError(error)
-    if isinstance(error, urllib3.exceptions.DecodeError):
-        return requests.exceptions.ContentDecodingError(error)
-    if isinstance(error, (urllib3.exceptions.HTTPError, OSError)):
-        return requests.exceptions.ConnectionError(error)
-    return error

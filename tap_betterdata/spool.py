@@ -16,13 +16,16 @@ class Spool(Generic[T]):
     """Answers in order, written once and read again; memory stays flat.
 
     Attributes:
-        whole: Whether these are all answers that were to be had; set by the owner.
+        whole: Whether these are all answers that were to be had, exactly; set by the
+            owner.
+        failed: Whether some could not be had at all; set by the owner.
     """
 
     def __init__(self) -> None:
         """Make an empty spool; its file is gone with it."""
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as self
         self.whole = False
+        self.failed = True
 
     def fill(self, answers: Iterable[T]) -> Iterator[T]:
         """Pass answers on, and keep them.

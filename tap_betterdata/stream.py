@@ -16,14 +16,30 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from tap_betterdata.bookmarks import LOCATIONS, LOCATIONS_AS_OF, Bookmarks, read_stamp
 from tap_betterdata.client import ApiStream
 from tap_betterdata.compat import override
-from tap_betterdata.errors import InexactError, RefusedError, TapError, place
+from tap_betterdata.errors import (
+    IncompleteRunError,
+    InexactError,
+    RefusedError,
+    TapError,
+    UnexpectedAnswerError,
+    place,
+    redact,
+)
 from tap_betterdata.records import Conformer
 from tap_betterdata.spool import Spool
 from tap_betterdata.sweep import Sweep
 from tap_betterdata.writer import LineWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+    from collections.abc import (
+        Callable,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+        MutableMapping,
+    )
+    from concurrent.futures import Future
 
     from singer_sdk.helpers.types import Context, Record
 
@@ -63,6 +79,7 @@ class BetterDataStream(ApiStream):
         rows: How many records were written.
         least_requests: How many requests the stream's answers take at least.
         complete: Whether everything that was to be read was read, exactly.
+        failed: Whether something could not be read at all.
     """
 
     path: str
@@ -80,6 +97,7 @@ class BetterDataStream(ApiStream):
         self.rows = 0
         self.least_requests = 0
         self.complete = True
+        self.failed = False
         self._batches = 0
         self._state_written = time.monotonic()
 
@@ -116,11 +134,14 @@ class BetterDataStream(ApiStream):
         kept = self.run.spools.get(self.path)
         if kept is not None:
             yield from kept.read()
-            self.complete &= kept.whole
+            if not kept.whole:
+                kind = IncompleteRunError if kept.failed else InexactError
+                msg = f"{self.name}: as the other stream of {self.path}"
+                self.leave_out(kind(msg))
         elif self.sharers():
             spool = self.run.spools[self.path] = Spool[Answer]()
             yield from spool.fill(self.ask())
-            spool.whole = self.complete
+            spool.whole, spool.failed = self.complete, self.failed
         else:
             yield from self.ask()
 
@@ -184,32 +205,39 @@ class BetterDataStream(ApiStream):
             if context.get("locationId") not in refused
         )
         for context, beginning in beginnings:
+            if context.get("locationId") in refused:
+                # It was on its way already. What follows a gap must not hide it.
+                continue
             try:
                 if isinstance(beginning, RefusedError):
                     raise beginning
                 yield from go_on(context, beginning)
             except RefusedError as error:
-                if context.get("locationId") not in refused:
-                    self._refuse(error, context)
+                self._refuse(error, context)
                 refused.add(context.get("locationId"))
                 if error.whole_endpoint:
                     return
 
     def _refuse(self, error: RefusedError, context: dict[str, Any]) -> None:
         """Go on without what was refused, and say so."""
-        is_gone = error.not_found and self.run.locations.forget(
-            context.get("locationId", "")
-        )
-        if is_gone:
+        location = context.get("locationId", "")
+        if error.not_found and self.run.locations.is_gone(location):
             self.logger.warning("%s. The location is no longer asked for.", error)
         else:
             self.leave_out(error)
 
-    def sweep(self, read: Callable[[int], Page], **options: Any) -> Sweep:
+    def sweep(
+        self,
+        read: Callable[[int], Page],
+        begun: MutableMapping[int, Future[Page]],
+        **options: Any,
+    ) -> Sweep:
         """Prepare to read all pages of a list, each row once, while the data move.
 
         Args:
             read: Reads a page.
+            begun: Pages that have been asked for already. They are of use for pages
+                in flight; a page that is read by itself must be fresh.
             **options: Of the sweep.
 
         Returns:
@@ -218,7 +246,8 @@ class BetterDataStream(ApiStream):
         return Sweep(
             read=read,
             read_ahead=lambda numbers: self.run.workers.ahead(
-                partial(read, number) for number in numbers
+                begun.pop(number) if number in begun else partial(read, number)
+                for number in numbers
             ),
             **options,
         )
@@ -249,10 +278,28 @@ class BetterDataStream(ApiStream):
             error: Why.
         """
         self.complete = False
-        if isinstance(error, InexactError) and self.config["on_inexact"] == "warn":
+        self.failed |= not isinstance(error, InexactError)
+        if not self.failed and self.config["on_inexact"] == "warn":
             self.logger.warning("%s", error)
         else:
             self.run.fail(error)
+
+    def location_ids(self) -> list[str]:
+        """Return the locations to ask for.
+
+        Returns:
+            Their ids; it is said if there may be more.
+        """
+        locations = self.run.locations
+        ids = locations.ids()
+        if locations.failed and not locations.configured and not self.is_dry_run:
+            msg = (
+                f"{self.name}: only the {len(ids)} locations that are known were asked "
+                "for, since the inventory, which shows them, could not be read. Set "
+                "location_ids to do without it"
+            )
+            self.leave_out(IncompleteRunError(msg))
+        return ids
 
     # What becomes of it
 
@@ -263,12 +310,33 @@ class BetterDataStream(ApiStream):
             Records as the schema declares them, a list for each answer.
         """
         conform = Conformer(
-            self.name, self.schema, self.primary_keys, self.logger, self._deselected
+            self.name, self.schema, self.primary_keys, self.logger, self._left_out
         )
         for answer in self.answers():
             if self.wants(answer):
+                records = [conform(record) for record in self.records_of(answer)]
+                self._check_distinct(records)
+                # Not before: what can't be read must be asked for again.
                 self.remember(answer)
-                yield [conform(record) for record in self.records_of(answer)]
+                yield records
+
+    def _check_distinct(self, records: list[Row]) -> None:
+        """Check that no two records of an answer have the same key.
+
+        A target would keep one of them. The rows of a list were compared before; what
+        stands within them was not.
+        """
+        known: set[tuple[Any, ...]] = set()
+        for record in records:
+            key = tuple([record[name] for name in self.primary_keys])
+            if key in known:
+                named = ", ".join(f"{n} {record[n]!r:.60}" for n in self.primary_keys)
+                msg = (
+                    f"{self.name}: two records with {named} in one answer. Nothing is "
+                    "guessed: tell the tap's developers"
+                )
+                raise UnexpectedAnswerError(redact(msg))
+            known.add(key)
 
     @override
     def get_records(
@@ -308,7 +376,7 @@ class BetterDataStream(ApiStream):
             The records.
         """
         if self.run.over:
-            self.complete = False
+            self.leave_out(IncompleteRunError(f"{self.name}: not begun"))
             return
         waited = self.run.budget.waited
         try:
@@ -446,13 +514,13 @@ class BetterDataStream(ApiStream):
         return self.ABORT_AT_RECORD_COUNT is not None
 
     @cached_property
-    def _deselected(self) -> frozenset[str]:
-        """The fields that are not selected, found once and not for each record."""
+    def _left_out(self) -> frozenset[str]:
+        """What the catalog leaves out, found once and not for each record."""
         return frozenset(
             name
             for name in self.schema["properties"]
             if not self.mask.get(("properties", name), True)
-        )
+        ).union(_missing(self.schema, self.effective_schema))
 
     @cached_property
     def _is_unmapped(self) -> bool:
@@ -471,18 +539,22 @@ class BetterDataStream(ApiStream):
                 self.name, batch, version=self._version, extracted=extracted
             )
             return
-        for record in batch:
-            for stream_map in self.stream_maps:
-                mapped = stream_map.transform(record)
-                if mapped is not None:
-                    self.tap.write_message(
-                        RecordMessage(
-                            stream=stream_map.stream_alias,
-                            record=mapped,
-                            version=self._version,
-                            time_extracted=extracted,
-                        )
-                    )
+        messages = [
+            RecordMessage(
+                stream=stream_map.stream_alias,
+                record=mapped,
+                version=self._version,
+                time_extracted=extracted,
+            )
+            for record in batch
+            for stream_map in self.stream_maps
+            if (mapped := stream_map.transform(record)) is not None
+        ]
+        if isinstance(writer, LineWriter):
+            writer.write_messages(messages)
+            return
+        for message in messages:
+            self.tap.write_message(message)
 
     @override
     def get_replication_key_signpost(
@@ -523,3 +595,15 @@ def _either(begin: Callable[[C], T], context: C) -> tuple[C, T | RefusedError]:
         return context, begin(context)
     except RefusedError as error:
         return context, error
+
+
+def _missing(
+    schema: Mapping[str, Any], kept: Mapping[str, Any], path: str = ""
+) -> Iterator[str]:
+    """Yield the fields of a schema that another one lacks, such as `channels.atp`."""
+    for name, declared in schema["properties"].items():
+        if name not in kept.get("properties", {}):
+            yield f"{path}{name}"
+        elif "properties" in declared.get("items", {}):
+            inner = kept["properties"][name].get("items", declared["items"])
+            yield from _missing(declared["items"], inner, f"{path}{name}.")

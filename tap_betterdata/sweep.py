@@ -97,8 +97,8 @@ class Sweep:
         newest_first: Whether the list was asked for by version, newest first.
         extra: How many requests more than the pages of one pass may be made; by
             default a tenth of the pages, at least 10.
-        stop_before: With the newest first: end at a page with only older rows. Not
-            done where the order doesn't hold or rows without a version turn up.
+        stop_before: With the newest first: end at a page that ends with an older row.
+            Not done where the order doesn't hold or rows without a version turn up.
         start_page: The page to begin at, for a list whose front is read elsewhere.
         front: With `start_page`: the newest version known from there.
         started_at: When the sweep began by the server's clock, if that is known.
@@ -185,6 +185,11 @@ class Sweep:
         return max(1, _ceil(self.total, self._size or 1))
 
     @property
+    def last_page(self) -> int | None:
+        """The number of the list's last page, by the newest answer that tells."""
+        return None if self.total is None else _ceil(self.total, self._size or 1)
+
+    @property
     def allowance(self) -> int:
         """How many extra requests may be made."""
         if self.extra is not None:
@@ -214,7 +219,9 @@ class Sweep:
             before, walk = walk, self._walk(until=walk.newest)
             walk.sealed = self._is_sealed(before)
             yield from self._go(walk, 1)
-            if walk.last is None or walk.last.page.number < before.fresh_page:
+            if self._unsure_front or walk.last is None:
+                break
+            if walk.last.page.number < before.fresh_page:
                 # Rows that had changed stood below others that had not.
                 self.ordered = self._by_version = False
                 main.muddled = True
@@ -226,6 +233,8 @@ class Sweep:
                 "Only a part of the list was read, and it turned out not to be sorted "
                 "by version: rows may be missing."
             )
+        elif self._blind:
+            self._doubt_blindly()
         self._ended = True
 
     def _walk(self, *, main: bool = False, until: datetime | None) -> Walk:
@@ -351,7 +360,7 @@ class Sweep:
         return (
             not self._grounded
             and self._expected is not None
-            and number < self._expected
+            and number <= self._expected
             and (self.stop_before is None or self._pages >= PAGES_BEFORE_FLIGHT)
         )
 
@@ -590,10 +599,7 @@ class Sweep:
             return
         first = main.first.page
         if self._blind and not len(self._seen) == len(first.rows) < first.size:
-            self._other_doubts.append(
-                "The server doesn't say how many rows there are: nothing would show "
-                f"if one had slipped between two of the {self._pages} pages."
-            )
+            self._doubt_blindly()
             return
         missing = self._missing(main, main.last, last.first)
         due = len(self._seen) + missing
@@ -608,6 +614,12 @@ class Sweep:
             self._other_doubts.append(
                 f"By the totals {due} rows should have come, but {self.distinct} did."
             )
+
+    def _doubt_blindly(self) -> None:
+        self._other_doubts.append(
+            "The server doesn't say how many rows there are: nothing would show if one "
+            f"had slipped between two of the {self._pages} pages."
+        )
 
     def _missing(self, main: Walk, end: View, front: View) -> int:
         """Return how many rows too few have come; below 0, too many."""

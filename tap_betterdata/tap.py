@@ -309,6 +309,7 @@ class TapBetterData(Tap):
         """
         inventory = streams.InventoryStream(self, self.run)
         self.run.locations.learn = inventory.learn_locations
+        self.run.locations.holds_stock = inventory.holds_stock
         return [
             inventory,
             streams.InventoryAnalyticsStream(self, self.run),

@@ -55,7 +55,7 @@ class Walk:
             may still show them in their old places.
         by_version: Whether the rows come newest first; found out on the way.
         main: Whether it is the walk over the whole list, not one at its front.
-        until: It ends at rows older than this,
+        until: It ends at a row older than this,
         sealed: or just as old, as what is new can only be newer.
         newest: The newest version when it began.
         top: Where it began further down: the newest version there.
@@ -211,9 +211,10 @@ class Walk:
         """
         if self.until is None or not self.by_version or not view.versions:
             return False
+        last = view.versions[-1]
         if self.main:
-            return all(v is not None and v < self.until for v in view.versions)
-        return self.is_old(view.versions[-1], self.until)
+            return last is not None and last < self.until
+        return self.is_old(last, self.until)
 
     def is_old(self, version: datetime | None, mark: datetime) -> bool:
         """Say whether a row, and all below it, can't have changed since a mark.

@@ -62,6 +62,14 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         """
         self._write(self.serialize_message(message))
 
+    def write_messages(self, messages: Iterable[Message]) -> None:
+        """Write messages to standard output, all at once.
+
+        Args:
+            messages: The messages.
+        """
+        self._write(encode_lines([message.to_dict() for message in messages]))
+
     def write_records(
         self,
         stream: str,

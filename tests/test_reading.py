@@ -66,6 +66,7 @@ class Reader:
             since=self.bookmark and self.bookmark - LOOKBACK,
             stops_early=True,
             sorts=lambda newest: is_turned(newest, self._oldest(), _key, _version),
+            say=lambda _: None,
             lookback=LOOKBACK,
             started=started,
             rest=read_rest(self.rest),

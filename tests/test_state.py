@@ -283,7 +283,8 @@ def test_locations_are_learned_once(tap: Runner, sandbox: Sandbox, stream: str) 
         assert costs(sandbox)[0] == 6
         clock.shift(timedelta(days=1))
         second = tap(config_for(sandbox), catalog=catalog, state=state_of(first))
-        assert costs(sandbox)[0] <= 2
+        # The newest, whether they are, and whether undated ones stand at the end.
+        assert costs(sandbox)[0] <= 3
         assert {row["locationId"] for row in second.check().records(stream)} == set(
             sandbox.company.location_ids
         )

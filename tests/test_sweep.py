@@ -550,7 +550,7 @@ def test_early_stop_takes_the_fewest_requests() -> None:
     sweep = sweep_of(model, newest_first=True, stop_before=stop)
     run(model, sweep)
     assert (sweep.stopped, sweep.exact, sweep.ordered) == (True, True, True)
-    assert sweep.requests == model.requests == sweep.least_requests == 4
+    assert sweep.requests == model.requests == sweep.least_requests == 3
 
 
 @pytest.mark.parametrize("order", ["oldest", "rank"])

@@ -9,11 +9,13 @@ from singer_sdk import typing as th
 
 from tap_betterdata.compat import override
 from tap_betterdata.errors import UnexpectedAnswerError, place
+from tap_betterdata.pages import check_object
 from tap_betterdata.periodic import PeriodicStream
+from tap_betterdata.records import elements
 from tap_betterdata.stream import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from tap_betterdata.pages import Row
 
@@ -59,6 +61,11 @@ class _AnalyticsEndpoint(PeriodicStream):
     path = "/inventory/analytics"
     replication_key = "periodFrom"
     _warned = False
+
+    @override
+    def check_body(self, body: Mapping[str, Any]) -> None:
+        """Check what stands beside the measures."""
+        check_object(body, "period")
 
     @override
     def ask_period(self, context: dict[str, Any]) -> Answer:
@@ -165,7 +172,8 @@ class InventoryAnalyticsCategoriesStream(_AnalyticsEndpoint):
     def records_of(self, answer: Answer) -> Iterable[Row]:
         """A period's category is a record."""
         for row in answer["rows"]:
-            for category in row.get("byCategory") or []:
+            named = place(self.name, answer["context"])
+            for category in elements(row, "byCategory", named):
                 yield {**category, **self._period(answer)}
 
 

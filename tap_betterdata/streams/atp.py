@@ -9,6 +9,8 @@ from singer_sdk import typing as th
 from tap_betterdata.compat import override
 from tap_betterdata.errors import UnexpectedAnswerError, place
 from tap_betterdata.paged import PagedStream
+from tap_betterdata.pages import check_object, check_objects
+from tap_betterdata.records import elements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,6 +68,7 @@ class _AtpEndpoint(PagedStream):
     path = "/inventory/channel-location"
     max_limit = 200
     row_key = "productMasterId"
+    _warned = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make the stream.
@@ -75,36 +78,63 @@ class _AtpEndpoint(PagedStream):
             **kwargs: As for the base class.
         """
         super().__init__(*args, **kwargs)
-        self._beside: dict[str, dict[str, Any]] = {}
+        # By location: its name, and its channels by their ids.
+        self._names: dict[str, str] = {}
+        self._channels: dict[str, dict[str, Row]] = {}
 
     @override
     def contexts(self) -> list[dict[str, Any]]:
         """One list for each location."""
-        return [{"locationId": location} for location in self.run.locations.ids()]
+        return [{"locationId": location} for location in self.location_ids()]
 
     @override
     def beside(self, context: Mapping[str, Any]) -> dict[str, Any]:
-        """The location's name, and the channels: the same on all pages."""
-        return self._beside[context["locationId"]]
+        """The location's name and channels, from all pages that have been read."""
+        location = context["locationId"]
+        return {
+            "locationName": self._names.get(location),
+            "channels": list(self._channels.get(location, {}).values()),
+        }
+
+    @override
+    def check_body(self, body: Mapping[str, Any]) -> None:
+        """Check what stands beside the products; some answers have none of it."""
+        check_object(body, "location")
+        check_objects(body, "channels")
 
     @override
     def read_page(self, context: Mapping[str, Any], number: int) -> Page:
-        """Keep what stands beside the products, the same on all pages."""
+        """Keep what stands beside the products, which should not differ by page."""
         page = super().read_page(context, number)
         asked = context["locationId"]
         location = page.body.get("location") or {}
-        if location.get("id") not in {None, asked}:
-            msg = (
-                f"{place(self.name, context)}: the API answered for location "
-                f"{location['id']}. It does not filter by location: tell the tap's "
-                "developers"
-            )
-            raise UnexpectedAnswerError(msg)
-        self._beside[asked] = {
-            "locationName": location.get("name"),
-            "channels": page.body.get("channels") or [],
-        }
+        for answered in (location.get("id"), *(r.get("locationId") for r in page.rows)):
+            if answered not in {None, asked}:
+                msg = (
+                    f"{place(self.name, context)}: the API answered for location "
+                    f"{answered}. It does not filter by location: tell the tap's "
+                    "developers"
+                )
+                raise UnexpectedAnswerError(msg)
+        if location.get("name") is not None:
+            self._names[asked] = location["name"]
+        known = self._channels.setdefault(asked, {})
+        for channel in page.body.get("channels") or []:
+            before = known.setdefault(str(channel.get("channelId")), channel)
+            if before != channel:
+                known[str(channel.get("channelId"))] = channel
+                self._warn_of(channel)
         return page
+
+    def _warn_of(self, channel: Row) -> None:
+        if not self._warned:
+            self._warned = True
+            self.logger.warning(
+                "%s: the API describes channel %s differently on two pages. What came "
+                "later is used, here and for other channels.",
+                self.name,
+                channel.get("channelId"),
+            )
 
 
 class InventoryAtpStream(_AtpEndpoint):
@@ -147,11 +177,7 @@ class InventoryAtpStream(_AtpEndpoint):
     @override
     def records_of(self, answer: Answer) -> Iterable[Row]:
         """A product is a record; the location comes from the request."""
-        location = {
-            "locationId": answer["context"]["locationId"],
-            "locationName": answer["beside"]["locationName"],
-        }
-        return ({**row, **location} for row in answer["rows"])
+        return ({**row, **_location(answer, row)} for row in answer["rows"])
 
 
 class InventoryAtpChannelsStream(_AtpEndpoint):
@@ -182,15 +208,24 @@ class InventoryAtpChannelsStream(_AtpEndpoint):
     @override
     def records_of(self, answer: Answer) -> Iterable[Row]:
         """A product's channel is a record; its fields win over the channel list's."""
-        common = {row.get("channelId"): row for row in answer["beside"]["channels"]}
+        common = {str(c.get("channelId")): c for c in answer["beside"]["channels"]}
         for product in answer["rows"]:
-            for channel in product.get("channels") or []:
+            named = f"{self.name}: product {product.get('productMasterId')!r:.60}"
+            for channel in elements(product, "channels", named):
                 yield {
-                    **common.get(channel.get("channelId"), {}),
+                    **common.get(str(channel.get("channelId")), {}),
                     **channel,
-                    "locationId": answer["context"]["locationId"],
-                    "locationName": answer["beside"]["locationName"],
+                    **_location(answer, product),
                     "productMasterId": product.get("productMasterId"),
                     "productName": product.get("productName"),
                     "globalSku": product.get("globalSku"),
                 }
+
+
+def _location(answer: Answer, product: Row) -> dict[str, Any]:
+    """Return the location that was asked for, and its name where the API gives it."""
+    name = answer["beside"]["locationName"]
+    return {
+        "locationId": answer["context"]["locationId"],
+        "locationName": product.get("locationName") if name is None else name,
+    }

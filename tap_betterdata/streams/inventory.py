@@ -8,7 +8,7 @@ from singer_sdk import typing as th
 
 from tap_betterdata.bookmarks import write_stamp
 from tap_betterdata.compat import override
-from tap_betterdata.errors import TapError, UnexpectedAnswerError, place
+from tap_betterdata.errors import RefusedError, UnexpectedAnswerError, place
 from tap_betterdata.paged import PagedStream
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_betterdata.pages import Page, Row
+    from tap_betterdata.reading import Reading
     from tap_betterdata.stream import Answer
 
 
@@ -33,6 +34,7 @@ class InventoryStream(PagedStream):
     replication_key = "updatedAt"
     max_limit = 100
     _learns = False
+    _newest: datetime | None = None
 
     schema = th.PropertiesList(
         th.Property("id", th.StringType, required=True, description="The stock item."),
@@ -86,18 +88,16 @@ class InventoryStream(PagedStream):
         # What has changed since the last run shows all locations only if those of
         # before are known.
         is_enough = locations.as_of is not None or self.since({}) is None
-        try:
-            for answer in super().ask():
-                locations.see(answer["rows"])
-                yield answer
-        except TapError:
-            # What failed once need not be asked for again for other streams' sake.
-            locations.learned = True
-            raise
+        # What fails once is not asked for again for other streams' sake.
+        locations.learned = locations.failed = True
+        for answer in super().ask():
+            locations.see(answer["rows"])
+            yield answer
         locations.learned = is_enough
+        locations.failed = self.failed
         locations.certain = self.complete and is_enough
-        if locations.certain and not locations.configured:
-            locations.as_of = write_stamp(self.run.started_at)
+        if locations.certain and self._newest and not locations.configured:
+            locations.as_of = write_stamp(self.run.before_start(self._newest))
 
     @override
     def read_page(self, context: Mapping[str, Any], number: int) -> Page:
@@ -127,10 +127,25 @@ class InventoryStream(PagedStream):
         return super().since(context)
 
     @override
-    def remember_reading(self, *args: Any) -> None:
+    def remember_reading(self, context: Mapping[str, Any], reading: Reading) -> None:
         """Leave the bookmarks alone while only locations are learned."""
+        self._newest = reading.newest
         if not self._learns:
-            super().remember_reading(*args)
+            super().remember_reading(context, reading)
+
+    def holds_stock(self, location: str) -> bool:
+        """Ask whether there are items of a location.
+
+        Args:
+            location: The location.
+
+        Returns:
+            Whether there are, or may be.
+        """
+        try:
+            return bool(self.read_page({"locationId": location}, 1).rows)
+        except RefusedError as error:
+            return not error.not_found
 
     def learn_locations(self) -> None:
         """Read the inventory for the locations alone, for other streams' sake."""

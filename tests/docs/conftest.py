@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 import dev
 from tap_betterdata.sandbox import Sandbox
+from tests.docs.pages import DOCS
 from tests.e2e import postgres
-from tests.e2e.commands import TAP, clean_env
+from tests.e2e.commands import TAP, clean_env, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +23,40 @@ if TYPE_CHECKING:
     from tests.e2e.postgres import Database
 
 TARGETS = ("target-csv", "target-duckdb", "target-jsonl", "target-postgres")
+
+
+@pytest.fixture(scope="session")
+def about(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("about")
+    output = run(TAP, "--about", "--format=json", cwd=folder).stdout
+    content: dict[str, Any] = json.loads(output)
+    return content
+
+
+@pytest.fixture(scope="session")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("catalog")
+    streams = json.loads(run(TAP, "--discover", cwd=folder).stdout)["streams"]
+    return {entry["tap_stream_id"]: entry for entry in streams}
+
+
+@pytest.fixture(scope="session")
+def project() -> dict[str, Any]:
+    text = (dev.ROOT / "meltano.yml").read_text(encoding="utf-8")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content
+
+
+@pytest.fixture(scope="session")
+def own_settings(about: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The tap's settings, without those that every tap of the SDK has."""
+    page = (DOCS / "settings.md").read_text(encoding="utf-8")
+    _, common = page.split("## What every tap of the Singer SDK has")
+    return {
+        name: schema
+        for name, schema in about["settings"]["properties"].items()
+        if f"| `{name}` |" not in common
+    }
 
 
 @pytest.fixture(scope="module")

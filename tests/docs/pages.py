@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DOCS = dev.ROOT / "docs"
+README = dev.ROOT / "README.md"
 PAGES = sorted(DOCS.rglob("*.md"))
+# What must say what the code says; the README's examples are not run.
+TEXTS = (README, *PAGES)
 
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>[^\n]+?) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$",
@@ -69,3 +72,26 @@ def blocks(page: Path) -> Iterator[Block]:
         mark, _, detail = (match["mark"] or "").partition(": ")
         line = content.count("\n", 0, match.start()) + 1
         yield Block(page, line, match["language"], mark, detail, match["text"])
+
+
+def table(page: Path, *header: str) -> list[list[str]]:
+    """Find a table of a page.
+
+    Args:
+        page: The page.
+        *header: What stands in the cells of its first line.
+
+    Returns:
+        Its other lines, cell by cell; of all tables that begin that way.
+    """
+    rows: list[list[str]] = []
+    is_inside = False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            is_inside = False
+        elif is_inside:
+            rows.append(cells)
+        else:
+            is_inside = cells == list(header)
+    return [cells for cells in rows if set("".join(cells)) != {"-"}]

@@ -15,8 +15,7 @@ from jsonschema import Draft7Validator
 
 import dev
 from tap_betterdata import errors
-from tests.docs.pages import DOCS, PAGES, blocks
-from tests.e2e.commands import TAP, run
+from tests.docs.pages import DOCS, TEXTS, blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,14 +121,6 @@ HUB_SCHEMA = {
 
 
 @pytest.fixture(scope="module")
-def about(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("about")
-    output = run(TAP, "--about", "--format=json", cwd=folder).stdout
-    content: dict[str, Any] = json.loads(output)
-    return content
-
-
-@pytest.fixture(scope="module")
 def hub() -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load(HUB.read_text(encoding="utf-8"))
     return content
@@ -191,8 +182,9 @@ def test_the_hubs_definition_is_the_taps(
         assert settings[name]["description"], name
 
 
-def test_the_hubs_definition_is_meltano_ymls(hub: dict[str, Any]) -> None:
-    project = yaml.safe_load((dev.ROOT / "meltano.yml").read_text(encoding="utf-8"))
+def test_the_hubs_definition_is_meltano_ymls(
+    hub: dict[str, Any], project: dict[str, Any]
+) -> None:
     (tap,) = project["plugins"]["extractors"]
     for name in ("name", "namespace", "label", "description", "executable"):
         assert hub[name] == tap[name]
@@ -200,6 +192,27 @@ def test_the_hubs_definition_is_meltano_ymls(hub: dict[str, Any]) -> None:
         s["name"]: s["kind"].replace("password", "string") for s in hub["settings"]
     }
     assert kinds == {s["name"]: s["kind"] for s in tap["settings"]}
+
+
+# meltano.yml
+
+
+def test_meltano_yml_describes_the_taps_own_settings(
+    own_settings: dict[str, dict[str, Any]], project: dict[str, Any]
+) -> None:
+    (tap,) = project["plugins"]["extractors"]
+    described = {s["name"]: s for s in tap["settings"] if "description" in s}
+    assert list(described) == list(own_settings)
+    for name, schema in own_settings.items():
+        setting = described[name]
+        assert setting["label"] == schema["title"], name
+        # The defaults are the tap's: one here would be a second one.
+        assert "value" not in setting, name
+        # It says less than the tap does, in its own words, but the same: its numbers
+        # and its code are the tap's.
+        words = re.findall(r"\d+|`[^`]+`", setting["description"])
+        assert all(word.strip("`") in schema["description"] for word in words), name
+        assert re.fullmatch(r"[A-Z][^.]*(\.\w[^.]*)?\.", setting["description"]), name
 
 
 # What is written by hand
@@ -233,7 +246,7 @@ def test_each_code_is_explained() -> None:
     assert named - codes == {"HTTPS_PROXY", "REQUESTS_CA_BUNDLE"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.stem)
 def test_the_tests_that_are_named_are_there(page: Path) -> None:
     for path, name in TEST.findall(page.read_text(encoding="utf-8")):
         file = dev.ROOT / path
@@ -256,7 +269,7 @@ def test_each_assumption_names_its_tests_or_that_there_can_be_none() -> None:
 
 def test_settings_that_are_named_are_there(about: dict[str, Any]) -> None:
     known = about["settings"]["properties"].keys()
-    for page in PAGES:
+    for page in TEXTS:
         text = page.read_text(encoding="utf-8")
         for name in re.findall(r"\bTAP_BETTERDATA_([A-Z_]+)", text):
             assert name == "LOGLEVEL" or name.lower() in known, f"{page}: {name}"
@@ -265,12 +278,11 @@ def test_settings_that_are_named_are_there(about: dict[str, Any]) -> None:
                 assert json.loads(block.text).keys() <= known, str(block)
 
 
-def test_streams_that_are_named_are_there() -> None:
-    streams = set(re.findall(r"^## `(\w+)`$", read("streams.md"), re.MULTILINE))
-    for page in PAGES:
+def test_streams_that_are_named_are_there(catalog: dict[str, Any]) -> None:
+    for page in TEXTS:
         text = page.read_text(encoding="utf-8")
         named = set(re.findall(r"`(inventory(?:_[a-z]+)*)`", text))
-        assert named <= streams, page
+        assert named <= catalog.keys(), page
 
 
 # CI

@@ -1,0 +1,179 @@
+"""What the README and the pages say by hand is what the code says."""
+
+from __future__ import annotations
+
+import json
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import dev
+from tap_betterdata.stream import STATE_EVERY_BATCHES, STATE_EVERY_SECONDS
+from tap_betterdata.streams import InventoryAtpStream, InventoryStream
+from tap_betterdata.sweep import EXTRA_SHARE, LEAST_EXTRA, PAGES_BEFORE_FLIGHT
+from tests.docs.pages import DOCS, README, TEXTS, blocks, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Names such as `page_size`: no part of a path, of a module or of a test's name.
+SNAKE = re.compile(r"(?<![\w/:.])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/])")
+WORD = re.compile(r"`([a-z-]+)(?:: [^`\n]+)?`")
+# Those in the docs that are no settings, neither the tap's nor a target's.
+OTHER_NAMES = {
+    "disable_existing_loggers",  # Python's logging
+    "loc_001",  # the sandbox's
+    "loc_002",
+    "loc_123",  # the vendor's example
+    "parse_float",  # Python's json
+    "pip_url",  # Meltano's
+    "replication_method",  # the catalog's
+    "singer_sdk",
+    "tap_betterdata",
+}
+# What the prose says of numbers that the code decides: where, how, and whose default
+# or which number it is. A {} stands for the number.
+SAID: tuple[tuple[str, str, str | int], ...] = (
+    ("README.md", "request for each {} items", InventoryStream.max_limit),
+    ("README.md", "for each {} products", InventoryAtpStream.max_limit),
+    ("README.md", "a {} of the list's pages", EXTRA_SHARE),
+    ("README.md", "the list's pages, at least {} |", LEAST_EXTRA),
+    ("docs/assumptions.md", "budget of {} requests a minute", "requests_per_minute"),
+    ("docs/assumptions.md", "a minute and {} an hour", "requests_per_hour"),
+    ("docs/assumptions.md", "visible within {} minutes", "lookback_minutes"),
+    ("docs/assumptions.md", "ATP takes {} rows a page", InventoryAtpStream.max_limit),
+    ("docs/budget.md", "send {} requests in a minute", "requests_per_minute"),
+    ("docs/budget.md", "in a minute and {} in an hour", "requests_per_hour"),
+    ("docs/budget.md", "take {} requests, the whole budget", "requests_per_hour"),
+    ("docs/budget.md", "| one for each {} items (and", InventoryStream.max_limit),
+    ("docs/budget.md", "for each {} items that changed", InventoryStream.max_limit),
+    ("docs/budget.md", "for each {} products", InventoryAtpStream.max_limit),
+    (
+        "docs/budget.md",
+        "more than {} items have changed",
+        PAGES_BEFORE_FLIGHT * InventoryStream.max_limit,
+    ),
+    ("docs/exactness.md", "a {} of the list's pages", EXTRA_SHARE),
+    ("docs/exactness.md", "pages, and at least {}, unless", LEAST_EXTRA),
+    ("docs/howto/cron.md", "The key has {} requests an hour", "requests_per_hour"),
+    ("docs/howto/cron.md", "for each {} products", InventoryAtpStream.max_limit),
+    ("docs/incremental.md", "from {} minutes before the", "lookback_minutes"),
+    ("docs/incremental.md", "is {} that closed", "analytics_lookback_periods"),
+    ("docs/incremental.md", "or every {} pages", STATE_EVERY_BATCHES),
+    ("docs/incremental.md", "Every {}, or every", int(STATE_EVERY_SECONDS)),
+    ("docs/moving.md", "budget of {} requests an hour", "requests_per_hour"),
+)
+# Where the prose uses a word for a number.
+WORDS = {
+    "a {} of the list's pages": {10: "tenth"},
+    "visible within {} minutes": {10: "ten"},
+    "from {} minutes before the": {10: "ten"},
+    "is {} that closed": {1: "the last one"},
+    "Every {}, or every": {60: "minute"},
+}
+
+
+def in_code(text: str) -> list[str]:
+    """Find what stands in backticks."""
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def without_python(page: Path) -> str:
+    """Read a page, but not its code in Python, whose names are its own."""
+    text = page.read_text(encoding="utf-8")
+    for block in blocks(page):
+        if block.language == "python":
+            text = text.replace(block.text, "")
+    return text
+
+
+def test_names_that_look_like_settings_are_some(
+    about: dict[str, Any], catalog: dict[str, Any], project: dict[str, Any]
+) -> None:
+    settings = set(about["settings"]["properties"])
+    targets = {
+        setting["name"]
+        for loader in project["plugins"]["loaders"]
+        for setting in loader["settings"]
+    }
+    others = set()
+    for page in TEXTS:
+        others |= set(SNAKE.findall(without_python(page)))
+    assert others - settings - targets - catalog.keys() == OTHER_NAMES
+
+
+def test_no_word_is_nearly_a_setting(
+    about: dict[str, Any], catalog: dict[str, Any]
+) -> None:
+    settings = set(about["settings"]["properties"])
+    known = settings | catalog.keys() | set(about["capabilities"])
+    for page in TEXTS:
+        # Such as `page-size` or `pagesize`: those that have no underscore to tell by.
+        for word in WORD.findall(page.read_text(encoding="utf-8")):
+            near = get_close_matches(word, sorted(settings), cutoff=0.85)
+            assert word in known or not near, f"{page}: {word}"
+
+
+def written(default: object) -> str:
+    """Write a default as the README does."""
+    text = json.dumps(default).strip('"')
+    return text if text.isdigit() else f"`{text}`"
+
+
+def test_the_readmes_settings_are_the_taps(
+    own_settings: dict[str, dict[str, Any]],
+) -> None:
+    names: list[str] = []
+    for cell, default, what in table(README, "setting", "default", ""):
+        several = in_code(cell)
+        defaults = default.split(", ") if len(several) > 1 else [default]
+        for name, said in zip(several, defaults, strict=True):
+            schema = own_settings[name]
+            if "default" in schema:
+                assert said == written(schema["default"]), name
+            else:
+                # In words, since it depends, or none at all.
+                assert not re.fullmatch(r"`.*`|[\d,]+", said), name
+            if "enum" in schema:
+                assert set(in_code(f"{default} {what}")) == set(schema["enum"]), name
+        names += several
+    assert sorted(names) == sorted(own_settings)
+
+
+def test_the_readmes_streams_are_the_taps(catalog: dict[str, Any]) -> None:
+    names: list[str] = []
+    keys: list[str] = []
+    for cell, _, key, how in table(README, "stream", "one record is", "key", "read"):
+        (name,) = in_code(cell)
+        entry = catalog[name]
+        # Such as "and `categoryId`": that of the row before, and one more.
+        keys = [*(keys if key.startswith("and ") else []), *in_code(key)]
+        assert keys == entry["key_properties"], name
+        assert (how == "whole") is (entry["replication_method"] == "FULL_TABLE"), name
+        assert in_code(how) in ([], [entry.get("replication_key")]), name
+        names.append(name)
+    assert sorted(names) == sorted(catalog)
+
+
+@pytest.mark.parametrize(("page", "template", "source"), SAID)
+def test_numbers_in_the_prose_are_the_codes(
+    page: str, template: str, source: str | int, about: dict[str, Any]
+) -> None:
+    settings = about["settings"]["properties"]
+    number = source if isinstance(source, int) else settings[source]["default"]
+    words = WORDS.get(template, {})
+    text = " ".join((dev.ROOT / page).read_text(encoding="utf-8").split())
+    assert template.format(words.get(number, f"{number:,}")) in text
+
+
+def test_how_long_retries_take_is_said_alike(about: dict[str, Any]) -> None:
+    setting = about["settings"]["properties"]["max_retries"]
+    time = re.search(
+        rf"\b{setting['default']} ride out (about \w+ minutes)", setting["description"]
+    )
+    assert time
+    text = (DOCS / "errors.md").read_text(encoding="utf-8")
+    assert f"they ride out {time[1]} |" in README.read_text(encoding="utf-8")
+    assert f"`max_retries` times, over {time[1]}." in text
