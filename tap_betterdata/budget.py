@@ -35,6 +35,8 @@ from weakref import WeakKeyDictionary
 from pyrate_limiter import InMemoryBucket, Rate, RateItem
 from singer_sdk import metrics
 
+from tap_betterdata.errors import BudgetExhaustedError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -63,10 +65,6 @@ _EPOCH_MS_FROM = 1e11
 
 _NUMBER = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 _UNREADABLE = (ValueError, TypeError, IndexError, OverflowError)
-
-
-class BudgetExhaustedError(Exception):
-    """The server limits the tap for longer than `rate_limit_max_wait` allows."""
 
 
 class StoppedError(Exception):
@@ -750,7 +748,7 @@ class Budget:
             return None
         is_reset = name == "X-RateLimit-Reset"
         seconds = (seconds_until if is_reset else _parse_retry_after)(text, server_now)
-        latest = 2 * self._hour if is_reset else math.inf
+        latest = 2 * self._hour if is_reset else _EPOCH_FROM
         if seconds is not None and -self._minute <= seconds <= latest:
             return max(0.0, seconds)
         if name not in self._warned:

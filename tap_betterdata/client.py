@@ -14,13 +14,13 @@ from singer_sdk.exceptions import RetriableAPIError
 from singer_sdk.streams import RESTStream
 from singer_sdk.streams.rest import HTTPRequest, PageContext
 
-from tap_betterdata.budget import BudgetExhaustedError
 from tap_betterdata.compat import override
 from tap_betterdata.decoding import decode
 from tap_betterdata.errors import (
     ENDPOINT_REFUSED_CODES,
     KEY_REFUSED_CODES,
     BadRequestError,
+    BudgetExhaustedError,
     KeyRefusedError,
     LimitedError,
     RefusedError,

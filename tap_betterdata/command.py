@@ -55,7 +55,9 @@ def hide(secrets: list[str]) -> None:
     Args:
         secrets: What is blanked.
     """
-    for handler in logging.getLogger().handlers if secrets else ():
+    known = [logging.getLogger(), *logging.root.manager.loggerDict.values()]
+    handlers = [h for logger in known for h in getattr(logger, "handlers", ())]
+    for handler in handlers if secrets else ():
         if isinstance(handler.formatter, HidingFormatter):
             handler.formatter.secrets.update(secrets)
         else:

@@ -15,7 +15,7 @@ MAX_TEXT = 300
 _ADVICE = {
     "MISSING_AUTHORIZATION": "set api_key",
     "INVALID_API_KEY": (
-        "check api_key: keys look like bdk_live_…, and are made under "
+        "check api_key: keys begin with bdk_, and are made under "
         "Admin > Integrations > API Keys"
     ),
     "EXPIRED_API_KEY": "the key has expired: make a new one and set api_key to it",
@@ -30,8 +30,8 @@ _ADVICE = {
     ),
     "INSUFFICIENT_SCOPE": "give the key the scope inventory:read",
     "FORBIDDEN": (
-        "give the key the permission inventory.read for this, or leave it out of "
-        "location_ids"
+        "give the key the permission inventory.read, or set location_ids to the "
+        "locations that it may read"
     ),
     "NOT_FOUND": "check location_ids and api_url",
     "VALIDATION_ERROR": "check the settings that this request was made from",
@@ -52,6 +52,10 @@ KEY_REFUSED_CODES = frozenset({"INACTIVE_ORGANIZATION", "IP_RESTRICTION"})
 ENDPOINT_REFUSED_CODES = frozenset({"INSUFFICIENT_SCOPE"})
 
 _TOKENS = re.compile(r"(?i)bearer\s+[^\s\"',}]+|bdk_[A-Za-z0-9_\-]+")
+
+
+class BudgetExhaustedError(Exception):
+    """The server limits the tap for longer than `rate_limit_max_wait` allows."""
 
 
 class TapError(FatalAPIError):

@@ -75,7 +75,7 @@ def read_object(content: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         msg = f"JSON that is {_kind(body)} instead of an object"
         raise MalformedResponseError(msg)
-    if body.get("error"):
+    if body.get("error") or body.get("success") is False:
         msg = f"an error with status 200: {error_text(body)}"
         raise MalformedResponseError(msg)
     return body
@@ -163,7 +163,7 @@ def error_text(body: Mapping[str, Any]) -> str:
     error = body.get("error")
     code = error_code(body)
     if isinstance(error, Mapping):
-        error = error.get("message")
+        error = error.get("message") or (None if code else f"{dict(error)}")
     words = [str(word) for word in (code, error) if word and word != code]
     return ": ".join([code, *words] if code else words)
 

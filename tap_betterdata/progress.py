@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
+    from tap_betterdata.budget import Budget
+
 LINE_EVERY = 10.0
 WORTH_SAYING = 60.0
 _MINUTE = 60.0
@@ -25,20 +27,16 @@ class Progress:
         self,
         *,
         logger: logging.Logger,
-        used: Callable[[], int],
-        seconds_for: Callable[[int], float],
+        budget: Callable[[], Budget],
     ) -> None:
         """Begin; nothing is said yet.
 
         Args:
             logger: Where the lines go.
-            used: Tells how many requests the run has used.
-            seconds_for: Tells the least time in which so many more requests fit in
-                the budget.
+            budget: Returns the run's budget.
         """
         self._logger = logger
-        self._used = used
-        self._seconds_for = seconds_for
+        self._budget = budget
         self._lock = threading.Lock()
         self._said = time.monotonic()
 
@@ -49,7 +47,7 @@ class Progress:
             what: What is read.
             requests: How many requests it takes.
         """
-        seconds = self._seconds_for(requests)
+        seconds = self._budget().seconds_for(requests)
         if seconds >= WORTH_SAYING:
             self._logger.info(
                 "%s: %d requests to make; the budget allows that in %s at the least.",
@@ -83,8 +81,8 @@ class Progress:
             of,
             rows,
             "" if total is None else f" of {total}",
-            self._used(),
-            duration(self._seconds_for(max(of - done, 0))),
+            self._budget().used,
+            duration(self._budget().seconds_for(max(of - done, 0))),
         )
 
 

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from tap_betterdata.ahead import Workers
 from tap_betterdata.bookmarks import earlier
-from tap_betterdata.budget import Budget
 from tap_betterdata.errors import IncompleteRunError, SettingsError, TapError
 from tap_betterdata.locations import Locations
 from tap_betterdata.progress import Progress
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from tap_betterdata.budget import Budget
     from tap_betterdata.spool import Spool
 
 SANDBOX_SCHEME = "sandbox:"
@@ -34,7 +34,6 @@ class Run:
 
     Attributes:
         stop: Set when the run must end: waits end at once.
-        budget: The one budget that all requests draw on.
         progress: Says how far the run is.
         workers: The threads that requests are sent from.
         locations: Which locations are covered.
@@ -53,17 +52,9 @@ class Run:
         self.config = config
         self.logger = logger
         self.stop = threading.Event()
-        self.budget = Budget(
-            per_minute=config["requests_per_minute"],
-            per_hour=config["requests_per_hour"],
-            max_wait=config["rate_limit_max_wait"],
-            stop=self.stop,
-            logger=logger,
-        )
         self.progress = Progress(
             logger=logger,
-            used=lambda: self.budget.used,
-            seconds_for=self.budget.seconds_for,
+            budget=lambda: self.budget,
         )
         self.workers = Workers(
             config["concurrency"], lambda error: getattr(error, "ends_run", False)
@@ -75,6 +66,20 @@ class Run:
         self._started = time.monotonic()
         self.window: tuple[date, date]
         self._resources = ExitStack()
+
+    @cached_property
+    def budget(self) -> Budget:
+        """The one budget that all requests draw on."""
+        # Only here: most of what starts quickly, such as --discover, has no request.
+        from tap_betterdata.budget import Budget  # noqa: PLC0415
+
+        return Budget(
+            per_minute=self.config["requests_per_minute"],
+            per_hour=self.config["requests_per_hour"],
+            max_wait=self.config["rate_limit_max_wait"],
+            stop=self.stop,
+            logger=self.logger,
+        )
 
     @cached_property
     def session(self) -> ApiSession:

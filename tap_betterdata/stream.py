@@ -586,6 +586,8 @@ class BetterDataStream(ApiStream):
                 self.waited,
             )
         if self.name == next(reversed(self.tap.streams)):
+            if not any(stream.selected for stream in self.tap.streams.values()):
+                self.logger.warning("No stream is selected: nothing was read.")
             self.run.finish()
 
 

@@ -69,7 +69,8 @@ EXTRA_SHARE = 10  # by default a tenth of the pages may be asked for again
 # A sweep that may end early asks for single pages at first: pages in flight beyond
 # its end would be requests for nothing.
 PAGES_BEFORE_FLIGHT = 8
-# After pages in flight had to be thrown away, so many must come without a change.
+# After pages in flight had to be thrown away, so many must come without a change; twice
+# as many each time that it happens again.
 CALM_PAGES = 20
 # The server's answers and its rows may be stamped by clocks that differ so much.
 CLOCK_SKEW = timedelta(minutes=1)
@@ -140,6 +141,7 @@ class Sweep:
         self._pages = 0  # that the main walk has gone over
         self._jump: int | None = None  # where the main walk goes on, if elsewhere
         self._grounded = 0  # so many pages are read one by one
+        self._calm_pages = CALM_PAGES
         self._edges: dict[int, int] = {}  # where pages began and ended
         self._unsure_gaps = 0
         self._unsure_rows = 0
@@ -456,7 +458,7 @@ class Sweep:
             # Nothing was unread by the server's own count: it is asked all the same.
             return view
         if walk.main and view.marks and view.marks == last.marks:
-            self._refuse_repeats(last)
+            view = self._look_at_repeats(last, view)
         view, repeated = self._resized(walk, last, view)
         # A page in flight that was answered before the one above it, and before a
         # change that this one knows of: one look now saves several later.
@@ -475,15 +477,29 @@ class Sweep:
         overlap -= repeated
         walk.go_on(view, overlap=overlap, lost=lost, grown=grown)
         if self._grounded:
-            self._grounded = CALM_PAGES if overlap or grown else self._grounded - 1
+            moved = overlap or grown
+            self._grounded = self._calm_pages if moved else self._grounded - 1
         return view
 
-    def _refuse_repeats(self, last: View) -> None:
-        """Look whether the same rows come twice because they moved by a page."""
+    def _look_at_repeats(self, last: View, view: View) -> View:
+        """Look why two pages have the same rows.
+
+        Returns:
+            The second page: as it was, if rows moved by a page; read again, if it was
+            out of date.
+        """
         number = last.page.number
-        for again in (number, number + 1):
-            if self._may_ask() and self._view(self._ask(again)).marks != last.marks:
-                return
+        if self._may_ask() and self._view(self._ask(number)).marks != last.marks:
+            return view
+        if not self._may_ask():
+            self._other_doubts.append(
+                f"The pages {number} and {number + 1} had the same rows, and could not "
+                f"be read again within {self.allowance} extra requests."
+            )
+            return view
+        again = self._view(self._ask(number + 1))
+        if again.marks != last.marks:
+            return again
         msg = (
             f"The server gives the same rows as page {number} and as page "
             f"{number + 1}: its pages can't be read one after the other."
@@ -512,9 +528,7 @@ class Sweep:
         if not walk.main or view.page.started >= walk.doubtful_till:
             return False
         if self._may_ask() and self._is_front_calm(walk):
-            walk.calmed_till = walk.doubtful_till
-            walk.doubtful_till = view.page.started
-            walk.settled = True
+            walk.calm(view.page.started)
             return False
         return True
 
@@ -540,7 +554,8 @@ class Sweep:
             self._unsure_gaps += 1
             self._unsure_rows += self._size
             return view
-        self._grounded = CALM_PAGES
+        self._grounded = self._calm_pages
+        self._calm_pages *= 2
         self._jump = view.page.number + 1
         return self._view(self._ask(view.page.number))
 

@@ -6,7 +6,8 @@ import io
 import json
 import os
 import signal
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import PurePath
@@ -41,12 +42,24 @@ if TYPE_CHECKING:
 API_URL = "https://app.betterdata.co/api"
 # Visible ASCII: anything else can't stand in a header.
 _KEY = r"^[!-~]+(?![\s\S])"
-_DATE = r"^\d{4}-\d{2}-\d{2}"
+_TEXT = r"^[ -~]+(?![\s\S])"
+# A time may follow; it is of no account.
+_DATE = r"^\d{4}-\d{2}-\d{2}(T\S*)?(?![\s\S])"
 _NO_KEY = (
     "api_key is missing: set it, or TAP_BETTERDATA_API_KEY with --config=ENV, or set "
     "api_url to sandbox: to try without one"
 )
 _VARIABLES = "TAP_BETTERDATA_"
+_FLAGS = dict.fromkeys(("true", "1", "yes", "on", "false", "0", "no", "off"))
+# By the types of settings: what a variable must be, and what fails if it isn't.
+_READERS: dict[str, tuple[str, Callable[[str], object]]] = {
+    "integer": ("whole number", int),
+    "boolean": ("true or false", lambda value: _FLAGS[value.lower()]),
+    "array": ("JSON array", json.loads),
+    "object": ("JSON object", json.loads),
+}
+# How long a write that goes on may keep a signal from ending the run.
+_WRITE_SECONDS = 3.0
 # What shells report for a command that a signal ended.
 _SIGNAL_EXIT = 128
 
@@ -57,6 +70,7 @@ class TapBetterData(Tap):
     name = "tap-betterdata"
     package_name = "tap-betterdata"
     message_writer_class = LineWriter
+    _is_made = False
 
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
@@ -146,7 +160,7 @@ class TapBetterData(Tap):
             ),
             th.Property(
                 "user_agent",
-                th.StringType(min_length=1),
+                th.StringType(pattern=_TEXT),
                 title="User agent",
                 description="What the tap calls itself. Default: its name and version.",
             ),
@@ -245,10 +259,7 @@ class TapBetterData(Tap):
             "properties": {"api_url": {"pattern": f"^{SANDBOX_SCHEME}"}},
             "required": ["api_url"],
         },
-        "else": {
-            "required": ["api_key"],
-            "properties": {"api_key": {"type": "string"}},
-        },
+        "else": {"required": ["api_key"]},
     }
 
     def __init__(
@@ -273,7 +284,11 @@ class TapBetterData(Tap):
         if parse_env_config:
             # The SDK looks for .env beside its own files, not where the user is.
             load_dotenv(find_dotenv(usecwd=True))
+            self.append_builtin_config(self.config_jsonschema)
             _check_variables(self.config_jsonschema)
+        if isinstance(config, Mapping):
+            # Some systems hand over settings that are not set as null.
+            config = {name: config[name] for name in config if config[name] is not None}
         if not validate_config and not isinstance(config, (str, PurePath, list)):
             # To say what the streams are takes no key; the SDK would warn of it.
             config = {"api_key": "none", **(config or {})}
@@ -291,6 +306,7 @@ class TapBetterData(Tap):
         if validate_config:
             check_url(self.config["api_url"])
             self.run.window = _window(self.config)
+        self._is_made = True
 
     @cached_property
     def run(self) -> Run:
@@ -361,8 +377,11 @@ class TapBetterData(Tap):
         """
         inventory = streams.InventoryStream(self, self.run)
         inventory.limit = 1
-        page = inventory.read_page({}, 1)
-        return f"The key works: {self.run.api_url} shows {page.total} stock items."
+        places = self.run.locations.configured
+        page = inventory.read_page({"locationId": places[0]} if places else {}, 1)
+        shown = "stock items" if page.total is None else f"{page.total} stock items"
+        where = f" in location {places[0]}" if places else ""
+        return f"The key works: {self.run.api_url} shows {shown}{where}."
 
     @classmethod
     @override
@@ -463,23 +482,40 @@ class TapBetterData(Tap):
             frame: Not used.
         """
         del frame
+        code = _SIGNAL_EXIT + signum
+        said = f"Stopped by {signal.Signals(signum).name}"
+        if not self._is_made:
+            # There is no state yet, or not all of it.
+            self.logger.error("%s before anything was read.", said)
+            raise SystemExit(code)
         self.run.stop.set()
         writer = self.message_writer
 
         def leave() -> None:
             if isinstance(writer, LineWriter):
                 writer.on_signal = None
-            self.state_writer.write_state(self.state)
-            name = signal.Signals(signum).name
-            self.logger.error(
-                "Stopped by %s: run again, it goes on from the state.", name
-            )
-            raise SystemExit(_SIGNAL_EXIT + signum)
+            if self.state:
+                self.state_writer.write_state(self.state)
+            self.logger.error("%s: run again, it goes on from the state.", said)
+            raise SystemExit(code)
 
-        if isinstance(writer, LineWriter) and writer.writing:
-            writer.on_signal = leave
-        else:
+        def give_up() -> None:
+            self.logger.error(
+                "%s, while the target takes nothing more: run again, it goes on from "
+                "the state that the target has kept.",
+                said,
+            )
+            os._exit(code)
+
+        if not isinstance(writer, LineWriter) or not writer.writing:
             leave()
+        elif writer.on_signal is None:
+            writer.on_signal = leave
+            timer = threading.Timer(_WRITE_SECONDS, give_up)
+            timer.daemon = True
+            timer.start()
+        else:
+            give_up()
 
 
 def _window(config: Mapping[str, Any]) -> tuple[date, date]:
@@ -514,22 +550,29 @@ def _keys(config: object) -> list[str]:
 def _say(errors: list[str]) -> str:
     """Say what is wrong with the settings."""
     return "; ".join(
-        _NO_KEY if "'api_key' is a required" in error or "None is" in error else error
-        for error in errors
+        _NO_KEY if "'api_key' is a required" in error else error for error in errors
     )
 
 
 def _check_variables(schema: Mapping[str, Any]) -> None:
-    """Check the variables that must be whole numbers; the SDK doesn't name them."""
+    """Check the variables that aren't any text; the SDK doesn't name the wrong one."""
     for name, setting in schema["properties"].items():
         variable = f"{_VARIABLES}{name.upper()}"
         value = os.environ.get(variable)
-        if value is not None and "integer" in setting["type"]:
-            try:
-                int(value)
-            except ValueError:
-                msg = f"{variable} is {value!r:.40}, which is no whole number"
-                raise SettingsError(msg) from None
+        if value is None:
+            continue
+        if "array" in setting["type"] and not value.lstrip().startswith("["):
+            # The SDK takes the spaces after commas for parts of the names.
+            parts = [part.strip() for part in value.split(",")]
+            os.environ[variable] = json.dumps([part for part in parts if part])
+            continue
+        for kind, (wanted, read) in _READERS.items():
+            if kind in setting["type"]:
+                try:
+                    read(value)
+                except (KeyError, ValueError):
+                    msg = f"{variable} is {value!r:.40}, which is no {wanted}"
+                    raise SettingsError(msg) from None
 
 
 def _as_json(option: str, file: IO[str] | None) -> IO[str] | None:

@@ -194,6 +194,19 @@ class Walk:
             self._follow(view, overlap, overlap - lost.sure, grown)
             self._check_order(view, max(overlap, 0))
 
+    def calm(self, started: float) -> None:
+        """Take into account that nothing has come to the front since the walk began.
+
+        Args:
+            started: When the request of the page that the walk comes to began.
+        """
+        self.calmed_till = self.doubtful_till
+        self.doubtful_till = started
+        self.settled = True
+        # Nothing came in above: rows that came again had not moved back, whatever the
+        # server gave.
+        self.moved, self._move = min(self.moved, 0), min(self._move, 0)
+
     def end(self) -> None:
         """Take into account that no page follows."""
         self.moved += self._move

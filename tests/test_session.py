@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tap_betterdata.budget import Budget, BudgetExhaustedError
+from tap_betterdata.budget import Budget
+from tap_betterdata.errors import BudgetExhaustedError
 from tap_betterdata.sandbox import Sandbox
 from tap_betterdata.session import ApiSession
 

@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import count
+from itertools import count, product
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -180,8 +180,16 @@ def test_what_slips_by_in_silence_takes_two_opposite_changes_at_once(
     newest_first: bool,  # noqa: FBT001 - hypothesis draws it
 ) -> None:
     outcome = run(model, sweep_of(model, newest_first=newest_first))
-    if not outcome.honest:
-        assert {"insert", "delete"} <= {change.kind for change in model.changes}
+    moments = {
+        kind: [change.request for change in model.changes if change.kind == kind]
+        for kind in ("insert", "delete")
+    }
+    # From one page to the next, and while a few are read again.
+    together = any(
+        abs(came - went) <= 4
+        for came, went in product(moments["insert"], moments["delete"])
+    )
+    assert outcome.honest or together, outcome.missing
 
 
 @settings(thorough, max_examples=EXAMPLES // 4)
@@ -507,6 +515,35 @@ def test_same_page_for_each_number(newest_first: bool) -> None:  # noqa: FBT001
     with pytest.raises(PagesRepeatError, match="page 1 and as page 2"):
         list(sweep_of(model, newest_first=newest_first))
     assert model.requests == 4
+
+
+@pytest.mark.parametrize("width", [1, 8])
+@pytest.mark.parametrize("newest_first", [True, False])
+@pytest.mark.parametrize("stale", [2, 3, 5, 9])
+def test_one_page_that_is_out_of_date(
+    stale: int,
+    newest_first: bool,  # noqa: FBT001 - a parameter of the test
+    width: int,
+) -> None:
+    def rows(page: dict[str, Any]) -> list[Row]:
+        if page["request"] != stale:
+            return list(page["rows"])
+        first = max(0, page["number"] - 2) * 10
+        return list(page["all"][first : first + 10])
+
+    model = Model(200, 10, width=width, wrap=lying(rows=rows))
+    outcome = run(model, sweep_of(model, newest_first=newest_first))
+    assert outcome.honest
+    assert not outcome.missing
+
+
+def test_rows_that_move_by_a_page_with_nothing_to_spare_are_said() -> None:
+    changes = [Change(5, "insert", 0.0) for _ in range(10)]
+    model = Model(200, 10, changes=changes)
+    outcome = run(model, sweep_of(model, newest_first=True, extra=0))
+    assert not outcome.missing
+    assert not outcome.sweep.exact
+    assert "had the same rows" in outcome.sweep.doubts[0]
 
 
 @pytest.mark.parametrize("total", [30, None])

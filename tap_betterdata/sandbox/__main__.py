@@ -26,12 +26,17 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: done.set())
     try:
         sandbox = Sandbox.from_query(chosen.query, port=chosen.port)
+        sandbox.start()
     except ValueError as error:
         parser.error(str(error))
-    with sandbox:
-        sys.stdout.write(f"url={sandbox.url} api_key={sandbox.api_key}\n")
-        sys.stdout.flush()
-        done.wait()
+    except OverflowError:
+        parser.error("--port goes from 0 to 65535")
+    except OSError as error:
+        parser.error(f"--port {chosen.port}: {error.strerror}")
+    sys.stdout.write(f"url={sandbox.url} api_key={sandbox.api_key}\n")
+    sys.stdout.flush()
+    done.wait()
+    sandbox.stop()
     return 0
 
 

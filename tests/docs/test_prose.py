@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import threading
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import dev
+from tap_betterdata.budget import Budget
+from tap_betterdata.progress import duration
 from tap_betterdata.stream import STATE_EVERY_BATCHES, STATE_EVERY_SECONDS
 from tap_betterdata.streams import InventoryAtpStream, InventoryStream
 from tap_betterdata.sweep import EXTRA_SHARE, LEAST_EXTRA, PAGES_BEFORE_FLIGHT
@@ -166,6 +170,23 @@ def test_numbers_in_the_prose_are_the_codes(
     words = WORDS.get(template, {})
     text = " ".join((dev.ROOT / page).read_text(encoding="utf-8").split())
     assert template.format(words.get(number, f"{number:,}")) in text
+
+
+def test_how_long_the_budget_takes_is_said(about: dict[str, Any]) -> None:
+    settings = about["settings"]["properties"]
+    budget = Budget(
+        per_minute=settings["requests_per_minute"]["default"],
+        per_hour=settings["requests_per_hour"]["default"],
+        max_wait=settings["rate_limit_max_wait"]["default"],
+        stop=threading.Event(),
+        logger=logging.getLogger(__name__),
+    )
+    text = " ".join((DOCS / "budget.md").read_text(encoding="utf-8").split())
+    time = duration(budget.seconds_for(999))
+    assert f"999 requests to make; the budget allows that in {time} at the" in text
+    assert "500,000 take a good four hours" in text
+    hours = budget.seconds_for(500_000 // InventoryStream.max_limit) / 3600
+    assert 4 < hours < 4.5
 
 
 def test_how_long_retries_take_is_said_alike(about: dict[str, Any]) -> None:
