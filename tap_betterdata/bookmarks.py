@@ -15,12 +15,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tap_betterdata.errors import StateError, redact
+from tap_betterdata.periods import GRANULARITIES
 
 _KEY = "replication_key"
 _VALUE = "replication_key_value"
 # What is kept beside where the locations had to be learned.
 LOCATIONS = "locations"
 LOCATIONS_AS_OF = "locations_as_of"
+# What bookmarks of periods were made with.
+GRANULARITY = "granularity"
+START = "start_date"
 
 
 def read_stamp(text: object) -> datetime | None:
@@ -246,7 +250,7 @@ def check_state(
         if place is not state and not _is_location(place.get("context")):
             raise _shape_error(stream, place.get("context"))
         value = place.get(_VALUE)
-        if value is not None and (place.get(_KEY) != key or _readable(value) is None):
+        if value is not None and (place.get(_KEY) != key or not _is_past(value)):
             raise _shape_error(stream, {_KEY: place.get(_KEY), _VALUE: value})
         if not _is_readable(place):
             raise _shape_error(stream, place)
@@ -261,11 +265,20 @@ def check_state(
 def _is_readable(place: Mapping[str, Any]) -> bool:
     """Tell whether what is kept beside a bookmark is what the tap keeps there."""
     locations, as_of = place.get(LOCATIONS, []), place.get(LOCATIONS_AS_OF)
+    start, granularity = place.get(START), place.get(GRANULARITY)
     return (
         isinstance(locations, list)
         and all(isinstance(location, str) for location in locations)
         and (as_of is None or read_stamp(as_of) is not None)
+        and (start is None or read_stamp(start) is not None)
+        and (granularity is None or granularity in GRANULARITIES)
     )
+
+
+def _is_past(value: object) -> bool:
+    """Tell whether a bookmark is a time that a run can have reached."""
+    moment = _readable(value)
+    return moment is not None and moment < datetime.now(tz=UTC) + timedelta(days=1)
 
 
 def _is_location(context: object) -> bool:

@@ -11,18 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
-from tap_betterdata.bookmarks import Bookmarks, as_date
+from tap_betterdata.bookmarks import GRANULARITY, START, Bookmarks, as_date
 from tap_betterdata.compat import override
 from tap_betterdata.errors import place
-from tap_betterdata.periods import Period, is_whole, periods
+from tap_betterdata.periods import Period, is_whole, last_day, periods
 from tap_betterdata.stream import Answer, BetterDataStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-# What is kept in the state: what the bookmarks were made with.
-GRANULARITY = "granularity"
-START = "start_date"
 
 
 @dataclass(frozen=True)
@@ -34,13 +30,16 @@ class Plan:
         closed: The first days of those that are over and not cut short: read once.
         again: From which first day on they are read again, closed or not.
         bookmark: Tells until which first day a location was read before.
+        is_known: Tells whether a location's period was read when it was over: one that
+            is cut short now must not take its place.
         keeps: Whether the run moves bookmarks.
     """
 
     periods: list[Period]
-    closed: frozenset[str]
+    closed: frozenset[date]
     again: date
     bookmark: Callable[[str], date | None]
+    is_known: Callable[[str, Period], bool]
     keeps: bool
 
     def wanted(self, location: str) -> list[dict[str, str]]:
@@ -60,9 +59,12 @@ class Plan:
                 "toDate": period.last.isoformat(),
             }
             for period in self.periods
-            if read_until is None
-            or period.first > read_until
-            or period.first >= self.again
+            if (
+                read_until is None
+                or period.first > read_until
+                or period.first >= self.again
+            )
+            and (period.first in self.closed or not self.is_known(location, period))
         ]
 
 
@@ -130,7 +132,7 @@ class PeriodicStream(BetterDataStream):
     def remember(self, answer: Answer) -> None:
         """Move the location's bookmark when a closed period has been read."""
         location, first = (answer["context"][k] for k in ("locationId", "fromDate"))
-        if self.plan.keeps and first in self.plan.closed:
+        if self.plan.keeps and date.fromisoformat(first) in self.plan.closed:
             self.bookmarks.advance(location, self.replication_key or "", first)
 
     @cached_property
@@ -147,23 +149,42 @@ class PeriodicStream(BetterDataStream):
         closed = [p for p in cut if p.last < today and is_whole(p, granularity)]
         lookback = self.config["analytics_lookback_periods"]
         again = closed[max(len(closed) - lookback, 0) :]
+        before = Bookmarks(deepcopy(self.bookmarks.state))
+        is_same = before.noted(None, GRANULARITY) == granularity
+        if is_backfill:
+            self.logger.info(
+                "The end_date lies before what was read: a backfill, which moves no "
+                "bookmark. What it cuts short, and was read whole, is left out."
+            )
         if keeps:
             self.bookmarks.note(None, GRANULARITY, granularity)
             self.bookmarks.note(None, START, start.isoformat())
-        before = Bookmarks(deepcopy(self.bookmarks.state))
+
+        def read_until(location: str) -> date | None:
+            return as_date(before.get(location))
+
+        def is_known(location: str, period: Period) -> bool:
+            begun, until = as_date(before.noted(None, START)), read_until(location)
+            if not is_same or begun is None or until is None:
+                return False
+            return begun <= period.first <= until
+
         return Plan(
             periods=cut,
-            closed=frozenset(p.first.isoformat() for p in closed),
+            closed=frozenset(period.first for period in closed),
             again=again[0].first if again else end,
-            bookmark=lambda location: as_date(before.get(location)) if keeps else None,
+            bookmark=read_until if keeps else lambda _: None,
+            is_known=is_known,
             keeps=keeps,
         )
 
     def _is_backfill(self) -> bool:
         """Whether the setting end_date keeps the run to what lies behind it."""
         latest = as_date(max(self.bookmarks.values(), default=None))
-        end = self.run.window[1]
-        return bool(self.config.get("end_date")) and latest is not None and end < latest
+        if latest is None or not self.config.get("end_date"):
+            return False
+        granularity = self.bookmarks.noted(None, GRANULARITY)
+        return self.run.window[1] < last_day(latest, granularity or "day")
 
     def _window(self) -> tuple[date, date]:
         """Return the first and last day; unless set, the first stays what it was.
@@ -173,13 +194,13 @@ class PeriodicStream(BetterDataStream):
         """
         start, end = self.run.window
         begun = as_date(self.bookmarks.noted(None, START))
-        return (start if self.config.get("start_date") or not begun else begun), end
+        if self.config.get("start_date") or not begun or begun > start:
+            return start, end
+        return begun, end
 
     def _start_over_if_changed(self, granularity: str) -> None:
         """Drop the bookmarks if they were made with other settings."""
-        start = (
-            self.run.window[0].isoformat() if self.config.get("start_date") else None
-        )
+        start = self._window()[0].isoformat()
         for name, now in ((GRANULARITY, granularity), (START, start)):
             before = self.bookmarks.noted(None, name)
             if None not in {before, now} and before != now:

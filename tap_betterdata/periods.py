@@ -38,7 +38,7 @@ def periods(start: date, end: date, granularity: str) -> Iterator[Period]:
     """
     first = start
     while first <= end:
-        last = end if granularity == "range" else _last_day(first, granularity)
+        last = end if granularity == "range" else last_day(first, granularity)
         yield Period(first, min(last, end))
         first = last + timedelta(days=1)
 
@@ -53,9 +53,7 @@ def is_whole(period: Period, granularity: str) -> bool:
     Returns:
         Whether nothing cut it short; a range never ends by the calendar.
     """
-    return granularity != "range" and period.last == _last_day(
-        period.first, granularity
-    )
+    return granularity != "range" and period.last == last_day(period.first, granularity)
 
 
 def default_start(today: date) -> date:
@@ -70,8 +68,16 @@ def default_start(today: date) -> date:
     return date(today.year - 1, today.month, 1)
 
 
-def _last_day(day: date, granularity: str) -> date:
-    """Return the last day of the calendar period that a day lies in."""
+def last_day(day: date, granularity: str) -> date:
+    """Return the last day of the calendar period that a day lies in.
+
+    Args:
+        day: The day.
+        granularity: One of `GRANULARITIES`, but `range`.
+
+    Returns:
+        The day, or one after it.
+    """
     if granularity == "day":
         return day
     if granularity == "week":

@@ -99,7 +99,10 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
                 if binary is None:
                     sys.stdout.write(lines.decode())
                 else:
-                    binary.write(lines)
+                    # With PYTHONUNBUFFERED a signal may cut a write short.
+                    left = memoryview(lines)
+                    while left:
+                        left = left[binary.write(left) :]
                 sys.stdout.flush()
             except BrokenPipeError:
                 _leave_quietly()

@@ -132,7 +132,9 @@ class World:
         if kind == "delete":
             # What changes and goes within a moment can't be seen by anyone.
             there = [item_id for item_id in there if item_id not in self.touched]
-        if kind == "insert":
+        if kind == "undated":
+            changed = company.insert(place, updatedAt=None)["id"]
+        elif kind == "insert":
             changed = company.insert(place, at=int(where * len(there)))["id"]
         elif not there:
             return
@@ -202,7 +204,7 @@ def world(items: int, sort: str, undated: int, **settings: Any) -> Iterator[Worl
         yield World(Runner(Path(folder)), sandbox, clock, settings)
 
 
-kinds = ["insert", "update", "update", "move", "delete"]
+kinds = ["insert", "update", "update", "move", "delete", "undated"]
 changes = st.tuples(st.sampled_from(kinds), st.integers(0, 999).map(lambda n: n / 1000))
 places = st.none() | st.lists(
     st.sampled_from(["loc_001", "loc_002", "loc_003"]), min_size=1, unique=True

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pytest
 
 from tap_betterdata.sandbox import Sandbox
+from tap_betterdata.tap import TapBetterData
 from tests.e2e.commands import TAP, clean_env
 from tests.running import Outcome, Runner, catalog_of, config_for
 
@@ -39,7 +41,9 @@ def _forget_requests(sandbox: Sandbox) -> None:
 
 
 @contextmanager
-def started(folder: Path, config: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    folder: Path, config: dict[str, Any], **env: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start the installed command on the inventory; its log goes to a file."""
     files = {"config": config, "catalog": INVENTORY}
     words = []
@@ -51,7 +55,7 @@ def started(folder: Path, config: dict[str, Any]) -> Iterator[subprocess.Popen[b
         subprocess.Popen(  # noqa: S603 - the words are the tests'
             [TAP, *words],
             cwd=folder,
-            env=clean_env(),
+            env=clean_env(**env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -105,7 +109,8 @@ MOMENTS_DRAWN = random.Random(4711).sample(range(2, ITEMS), MOMENTS)  # noqa: S3
 def test_a_sweep_that_is_killed_goes_on(
     tap: Runner, sandbox: Sandbox, moment: int
 ) -> None:
-    config = config_for(sandbox, page_size=PAGE_SIZE, concurrency=4)
+    # With pages in flight and without, in turn.
+    config = config_for(sandbox, page_size=PAGE_SIZE, concurrency=1 + moment % 2 * 7)
     with started(tap.folder, config) as process:
         lines = stop(process, signal.SIGKILL, after=moment)
     first = kept(lines, process.returncode, tap.folder / "log")
@@ -203,14 +208,18 @@ def test_locations_that_are_done_are_not_read_again(
     assert len(done) < 10
 
 
-def test_what_a_signal_leaves(tap: Runner, sandbox: Sandbox) -> None:
-    config = config_for(sandbox, page_size=PAGE_SIZE, concurrency=4)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_what_a_signal_leaves(
+    tap: Runner, sandbox: Sandbox, number: signal.Signals, concurrency: int
+) -> None:
+    config = config_for(sandbox, page_size=PAGE_SIZE, concurrency=concurrency)
     with started(tap.folder, config) as process:
-        lines = stop(process, signal.SIGTERM, after=2_000)
+        lines = stop(process, number, after=2_000)
     first = kept(lines, process.returncode, tap.folder / "log")
-    assert first.code == 128 + signal.SIGTERM
+    assert first.code == 128 + number
     (line,) = first.lines("ERROR")
-    assert "SIGTERM" in line
+    assert number.name in line
     assert "Traceback" not in first.stderr
     assert len(first.messages) == len(lines)
     state = state_of(first)
@@ -221,6 +230,97 @@ def test_what_a_signal_leaves(tap: Runner, sandbox: Sandbox) -> None:
     second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
     assert len(ids(first) | ids(second)) == ITEMS
     assert len(sandbox.requests) <= 1.25 * PAGES
+
+
+# What would keep the tap for longer than the test waits for it.
+HELD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "the tap's own budget": ({}, {"requests_per_hour": 2}),
+    "the server's": ({"kind": 429, "retry_after": "600"}, {}),
+    "a pause before a retry": ({"kind": 503, "times": None}, {"max_retries": 99}),
+    "a slow answer": ({"kind": "slow", "seconds": 600}, {"request_timeout": 600}),
+    "a drip": ({"kind": "drip", "seconds": 5}, {"request_timeout": 600}),
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("held", HELD)
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_signal_ends_each_wait(
+    tap: Runner, held: str, number: signal.Signals, concurrency: int
+) -> None:
+    fault, settings = HELD[held]
+    with Sandbox(items=600, locations=1) as sandbox:
+        if fault:
+            sandbox.faults.add(nth=3, **fault)
+        config = config_for(sandbox, concurrency=concurrency, **settings)
+        with started(tap.folder, config) as process:
+            # The first page is through, and what comes then is held up.
+            lines = take(process, 50)
+            time.sleep(0.3)
+            process.send_signal(number)
+            lines += pipe(process).readlines()
+            code = process.wait(10)
+    outcome = kept(lines, code, tap.folder / "log")
+    assert code == 128 + number
+    (line,) = outcome.lines("ERROR")
+    assert number.name in line
+    assert "Traceback" not in outcome.stderr
+    assert outcome.messages[-1]["type"] == "STATE"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_signal_cuts_no_line_in_half(
+    tap: Runner, sandbox: Sandbox, unbuffered: str
+) -> None:
+    config = config_for(sandbox, page_size=100)
+    with started(tap.folder, config, PYTHONUNBUFFERED=unbuffered) as process:
+        lines = take(process, 10)
+        # Until the pipe is full, and a write has to wait for its second half.
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        lines += pipe(process).readlines()
+        code = process.wait(SECONDS)
+    outcome = kept(lines, code, tap.folder / "log")
+    assert code == 128 + signal.SIGTERM
+    assert len(outcome.messages) == len(lines)
+    assert len(ids(outcome)) % 100 == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_write_that_the_target_does_not_take(
+    tap: Runner, sandbox: Sandbox, number: signal.Signals
+) -> None:
+    config = config_for(sandbox, page_size=PAGE_SIZE)
+    with started(tap.folder, config) as process:
+        lines = take(process, 10)
+        # Until the pipe is full, and the tap waits for it.
+        time.sleep(0.5)
+        process.send_signal(number)
+        code = process.wait(SECONDS)
+        lines += pipe(process).readlines()
+    assert code == 128 + number
+    first = kept(lines, code, tap.folder / "log")
+    (line,) = first.lines("ERROR")
+    assert "takes nothing more" in line
+    second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+    assert len(ids(first) | ids(second)) == ITEMS
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_all_is_there_writes_no_state(
+    tap: Runner, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def interrupted(*_: object) -> None:
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(TapBetterData, "load_state", interrupted)
+    outcome = tap(config_for_nobody(), state={"bookmarks": {}})
+    assert outcome.code == 128 + number
+    assert not outcome.stdout
+
+
+def config_for_nobody() -> dict[str, Any]:
+    return {"api_url": "http://127.0.0.1:9/api", "api_key": "key"}
 
 
 def test_a_dead_target_is_no_error_of_the_taps(tap: Runner, sandbox: Sandbox) -> None:

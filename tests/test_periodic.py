@@ -157,6 +157,42 @@ def test_an_end_in_the_past_is_a_backfill(history: History) -> None:
     assert history.run() == MONTHS[-2:]
 
 
+def test_a_backfill_cuts_no_period_that_was_read_whole(history: History) -> None:
+    history.run()
+    state = history.state
+    # February is the last one that is over; its end lies before the bookmark's.
+    for end, asked in (("2025-07-10", MONTHS[:4]), ("2026-02-10", MONTHS[:11])):
+        assert history.run(end_date=end) == asked
+        rows = history.outcome.check().records(ANALYTICS)
+        assert all(row["periodTo"] > f"{row['periodFrom'][:8]}27" for row in rows)
+        assert history.state == state
+    assert history.run(analytics_lookback_periods=0) == MONTHS[-1:]
+
+
+def test_a_start_that_is_no_longer_set_is_the_default_again(history: History) -> None:
+    assert history.run(start_date="2026-01-01") == MONTHS[-3:]
+    assert history.run() == MONTHS
+    assert history.starts_over
+    assert history.run() == MONTHS[-2:]
+
+
+@pytest.mark.parametrize("kind", [403, 404, "bad_number"])
+def test_no_bookmark_passes_a_period_that_failed_among_others(
+    history: History, kind: str | int
+) -> None:
+    # With several requests in flight, those behind it have been answered.
+    history.sandbox.faults.add(kind, nth=5, location="loc_002")
+    history.run()
+    assert "loc_002" in history.outcome.failure
+    first = {
+        row["periodFrom"]
+        for row in history.outcome.records(ANALYTICS)
+        if row["locationId"] == "loc_002"
+    }
+    history.run()
+    assert first | set(history.starts(ANALYTICS, "loc_002")) == set(MONTHS)
+
+
 def test_a_period_that_is_cut_is_not_closed(history: History) -> None:
     config = {"start_date": "2026-01-01", "end_date": "2026-02-10"}
     assert history.run(**config) == MONTHS[-3:-1]

@@ -12,6 +12,7 @@ import time_machine
 
 from tap_betterdata import stream as stream_module
 from tap_betterdata.bookmarks import read_stamp
+from tap_betterdata.budget import Budget
 from tap_betterdata.sandbox import Sandbox
 from tests.e2e.truth import KEYS, expected_keys, keys_of
 from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
@@ -183,8 +184,8 @@ def test_one_time_stamp_for_almost_all(tap: Runner, sort: str) -> None:
 # The whole table
 
 
-def full_table() -> dict[str, Any]:
-    catalog = catalog_of("inventory")
+def full_table(*streams: str) -> dict[str, Any]:
+    catalog = catalog_of("inventory", *streams)
     for entry in catalog["streams"]:
         if entry["tap_stream_id"] == "inventory":
             entry["replication_method"] = "FULL_TABLE"
@@ -324,6 +325,105 @@ def test_a_location_that_is_set_and_gone_is_a_failure(
     assert partition["context"] == {"locationId": "loc_001"}
 
 
+@pytest.mark.parametrize("emit", [True, False])
+@pytest.mark.parametrize("nth", [1, 3])
+def test_an_inventory_that_is_not_found_is_no_empty_one(
+    tap: Runner, sandbox: Sandbox, nth: int, *, emit: bool
+) -> None:
+    sandbox.faults.add(404, nth=nth, times=None, path="/inventory")
+    config = config_for(sandbox, emit_activate_version_messages=emit)
+    outcome = tap(config, catalog=full_table(*KEYS))
+    for stream in KEYS:
+        assert stream in outcome.failure
+    assert "set location_ids" in outcome.failure.lower()
+    assert not outcome.of("ACTIVATE_VERSION")
+    locations = inventory_of(outcome).get("locations_as_of")
+    assert locations is None
+
+
+@pytest.mark.parametrize("path", PATHS[1:])
+def test_a_location_that_one_endpoint_denies_once_is_not_forgotten(
+    tap: Runner, sandbox: Sandbox, path: str
+) -> None:
+    state = state_of(tap(config_for(sandbox)).check())
+    sandbox.faults.add(404, path=path, location="loc_002")
+    config = config_for(sandbox, emit_activate_version_messages=True)
+    first = tap(config, state=state)
+    assert "loc_002" in first.failure
+    rows = first.records("inventory_atp")
+    if path != "/inventory/channel-location":
+        assert "loc_002" in {row["locationId"] for row in rows}
+    second = tap(config, state=state_of(first)).check()
+    assert {row["locationId"] for row in second.records("inventory_atp")} == set(
+        sandbox.company.location_ids
+    )
+
+
+def test_a_value_that_cannot_be_read_is_read_when_it_is_mended(tap: Runner) -> None:
+    with Sandbox(items=1000, locations=1) as sandbox:
+        sandbox.faults.add("bad_number", nth=10)
+        config = config_for(sandbox, page_size=20)
+        first = tap(config, catalog=INVENTORY)
+        assert "which is not a number" in first.failure
+        # Nor is it read anew for other streams' sake.
+        assert len(sandbox.requests) < 30
+        second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+        assert set(ids(first)) | set(ids(second)) == {
+            item["id"] for item in sandbox.company.items()
+        }
+
+
+@pytest.mark.parametrize("places", [None, ["loc_001", "loc_002", "loc_003"]])
+def test_a_new_item_without_a_time_stamp_is_seen(
+    tap: Runner, sandbox: Sandbox, places: list[str] | None
+) -> None:
+    config = config_for(sandbox, location_ids=places, page_size=50)
+    first = tap(config, catalog=INVENTORY).check()
+    new = sandbox.company.insert("loc_002", updatedAt=None)["id"]
+    second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+    assert new in ids(second)
+    assert any("without a time stamp" in line for line in second.lines("INFO"))
+
+
+@pytest.mark.parametrize("kind", ["no_total", "no_pagination"])
+def test_what_changed_is_not_exact_without_a_total(
+    tap: Runner, sandbox: Sandbox, kind: str
+) -> None:
+    state = state_of(tap(config_for(sandbox), catalog=INVENTORY).check())
+    for number in range(1, 41):
+        sandbox.company.update(f"item_{number:07}", quantityOnHand=1)
+    sandbox.faults.add(kind, times=None)
+    config = config_for(sandbox, page_size=20, lookback_minutes=0)
+    outcome = tap(config, catalog=INVENTORY, state=state)
+    assert "how many rows there are" in outcome.failure
+    assert inventory_of(outcome) == inventory_of(
+        Outcome(0, json.dumps({"type": "STATE", "value": state}), "")
+    )
+
+
+def test_a_bookmark_stays_behind_where_the_clocks_are_unknown(
+    tap: Runner, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if no answer told the time, and this machine's clock were an hour ahead.
+    monkeypatch.setattr(Budget, "server_time", lambda *_: None)
+    oldest, *_, newest = sorted(
+        sandbox.company.items(), key=lambda item: str(item["updatedAt"])
+    )
+
+    def interfere(request: Request) -> None:
+        if request.number == 4:
+            stamp = datetime.now(tz=UTC) - timedelta(hours=1) + timedelta(seconds=1)
+            sandbox.company.update(oldest["id"], updatedAt=stamp.isoformat())
+
+    sandbox.before_request = interfere
+    begun = datetime.now(tz=UTC) - timedelta(hours=1)
+    outcome = tap(config_for(sandbox, concurrency=1), catalog=INVENTORY).check()
+    reached = read_stamp(inventory_of(outcome)["replication_key_value"])
+    assert reached is not None
+    assert newest["updatedAt"] is not None
+    assert reached < begun + timedelta(seconds=1)
+
+
 # What is handed to the tap
 
 
@@ -343,6 +443,17 @@ def test_a_location_that_is_set_and_gone_is_a_failure(
         },
         {"bookmarks": {"inventory": {"partitions": [{"context": {"page": 3}}]}}},
         {"bookmarks": {"inventory_atp": {"locations": "loc_001"}}},
+        {"bookmarks": {"inventory_analytics": {"start_date": "soon"}}},
+        {"bookmarks": {"inventory_analytics": {"start_date": 5}}},
+        {"bookmarks": {"inventory_analytics": {"granularity": ["month"]}}},
+        {
+            "bookmarks": {
+                "inventory": {
+                    "replication_key": "updatedAt",
+                    "replication_key_value": "2999-01-01T00:00:00Z",
+                }
+            }
+        },
         ["bookmarks"],
     ],
 )
