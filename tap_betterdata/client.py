@@ -234,19 +234,30 @@ class ApiStream(RESTStream[int]):
         try:
             self.request_decorator(exchange)(self._prepare(context, number), context)
         except TapError as error:
-            error.args = (f"{where}: {error}",)
+            if error is not self.run.end:
+                error.args = (f"{where}: {error}",)
+                self._note_end(error)
             raise
         except BudgetExhaustedError as error:
             msg = f"{where}: {error}"
-            raise LimitedError(msg) from error
+            limited = LimitedError(msg)
+            self._note_end(limited)
+            raise limited from error
         except (RetriableAPIError, requests.RequestException) as error:
             msg = (
                 f"{where}: {self._say(error)}, in {tries} tries over "
                 f"{time.monotonic() - began:.0f} s. {_mend(error)}"
             )
             no_answer = not isinstance(error, RetriableAPIError)
-            raise UnavailableError(msg, ends_run=no_answer) from error
+            unavailable = UnavailableError(msg, ends_run=no_answer)
+            self._note_end(unavailable)
+            raise unavailable from error
         return result[0]
+
+    def _note_end(self, error: TapError) -> None:
+        """Keep other threads from asking on, if that is of no use."""
+        if error.ends_run:
+            self.run.end = error
 
     def _send(self, request: requests.PreparedRequest) -> requests.Response:
         """Send a request; being limited (429) is no failure, it is sent again.
@@ -254,6 +265,8 @@ class ApiStream(RESTStream[int]):
         The budget knows how long to wait before that, and when to give up.
         """
         while True:
+            if self.run.end is not None:
+                raise self.run.end
             self.requests += 1
             response = self.requests_session.send(request)
             if response.status_code != _TOO_MANY_REQUESTS:

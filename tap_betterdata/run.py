@@ -39,7 +39,7 @@ class Run:
         locations: Which locations are covered.
         spools: What was read for several streams, by the endpoint's path.
         failures: What was left out or is uncertain, a line each.
-        over: Whether nothing more can be asked for.
+        end: Why nothing more can be asked for; None if it can.
     """
 
     def __init__(self, config: Mapping[str, Any], logger: logging.Logger) -> None:
@@ -62,7 +62,7 @@ class Run:
         self.locations = Locations(config.get("location_ids"))
         self.spools: dict[str, Spool[Any]] = {}
         self.failures: list[str] = []
-        self.over = False
+        self.end: TapError | None = None
         self._started = time.monotonic()
         self.window: tuple[date, date]
         self._resources = ExitStack()

@@ -375,7 +375,7 @@ class BetterDataStream(ApiStream):
         Yields:
             The records.
         """
-        if self.run.over:
+        if self.run.end is not None:
             self.leave_out(IncompleteRunError(f"{self.name}: not begun"))
             return
         waited = self.run.budget.waited
@@ -393,7 +393,8 @@ class BetterDataStream(ApiStream):
         except TapError as error:
             if self.is_dry_run:
                 raise
-            self.run.over |= error.ends_run
+            if error.ends_run:
+                self.run.end = error
             self.leave_out(error)
         self.waited = self.run.budget.waited - waited
         if write_messages:

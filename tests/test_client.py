@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_betterdata.sandbox import Sandbox
+from tap_betterdata.stream import BetterDataStream
 from tests.e2e.truth import expected_keys, keys_of
 from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.usefixtures("no_waits")
+
+
+@pytest.fixture
+def waits(no_waits: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    """Retries wait for longer than a test may take."""
+    monkeypatch.setattr(BetterDataStream, "backoff_jitter", lambda *_: 120.0)
+
 
 ENDPOINTS = {
     "/inventory": "inventory",
@@ -68,7 +76,9 @@ PASSING = [
     Case("null", ("null instead of an object",)),
     Case("list", ("a list instead of an object",)),
     Case("error200", ("an error with status 200", "Something went wrong")),
-    Case("no_list", ("answer",)),
+    Case("no_list", ("answered 200 with no ",)),
+    Case("204", ("204", "No Content")),
+    Case("206", ("206", "Partial Content")),
     Case("raw", ("connection",), {"body": "not gzip", "headers": GZIP}),
 ]
 LASTING = [
@@ -118,12 +128,13 @@ def check_nothing_twice(outcome: Outcome, sandbox: Sandbox) -> set[str]:
 
 
 @endpoints
+@pytest.mark.parametrize("concurrency", [1, 8])
 @pytest.mark.parametrize("case", PASSING, ids=str)
 def test_what_passes_costs_a_retry(
-    tap: Runner, sandbox: Sandbox, path: str, case: Case
+    tap: Runner, sandbox: Sandbox, path: str, case: Case, concurrency: int
 ) -> None:
     fault = sandbox.faults.add(case.kind, nth=2, path=path, **case.more)
-    outcome = tap(config_for(sandbox, max_retries=1))
+    outcome = tap(config_for(sandbox, max_retries=1, concurrency=concurrency))
     check_complete(outcome, sandbox)
     assert fault.fired == 1
 
@@ -168,7 +179,7 @@ def test_a_request_that_is_wrong_is_not_tried_again(
     outcome = tap(config_for(sandbox, location_ids=["loc_001"], concurrency=1))
     for word in (ENDPOINTS[path], "400", "VALIDATION_ERROR", "check the settings"):
         assert word in outcome.failure
-    # Smaller pages may be all that it takes, where there are pages.
+    # Smaller pages, or no order, may be all that it takes, where there are pages.
     assert fault.fired <= 3
     assert check_nothing_twice(outcome, sandbox) >= SHARED[path]
 
@@ -208,6 +219,13 @@ def test_being_limited_is_no_failure(tap: Runner, sandbox: Sandbox, path: str) -
     assert fault.fired == 4
 
 
+def test_the_summary_counts_every_request(tap: Runner, sandbox: Sandbox) -> None:
+    sandbox.faults.add(429, nth=2, times=4, retry_after="0.01")
+    outcome = tap(config_for(sandbox), catalog=catalog_of("inventory")).check()
+    (line,) = (line for line in outcome.lines("INFO") if " rows, " in line)
+    assert f"{len(sandbox.requests)} requests (the least possible: 3)" in line
+
+
 @endpoints
 def test_being_limited_for_too_long_ends_the_run(
     tap: Runner, sandbox: Sandbox, path: str
@@ -220,11 +238,28 @@ def test_being_limited_for_too_long_ends_the_run(
     assert check_nothing_twice(outcome, sandbox) >= SHARED[path]
 
 
-def test_a_refused_key_ends_the_run_at_once(tap: Runner, sandbox: Sandbox) -> None:
-    config = config_for(sandbox, api_key="bdk_live_wrong", concurrency=1)
-    outcome = tap(config)
-    assert "INVALID_API_KEY" in outcome.failure
+@pytest.mark.parametrize("places", [None, ["loc_001", "loc_002"]])
+def test_a_refused_key_ends_the_run_at_once(
+    tap: Runner, sandbox: Sandbox, places: list[str] | None
+) -> None:
+    config = config_for(sandbox, api_key="bdk_live_wrong", location_ids=places)
+    line = tap({k: v for k, v in config.items() if v is not None}).failure
+    assert "INVALID_API_KEY" in line
+    assert "bdk_" in line
+    assert "inventory_atp: not begun" in line
     assert len(sandbox.requests) == 1
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_key_that_is_revoked_meanwhile_ends_the_run_at_once(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    # The second page is tried again after pauses; the third says that it's of no use.
+    sandbox.faults.add(503, nth=2, times=1)
+    sandbox.faults.add(401, nth=3, times=None, code="REVOKED_API_KEY")
+    outcome = tap(config_for(sandbox, max_retries=20))
+    assert "REVOKED_API_KEY" in outcome.failure
+    assert len(sandbox.requests) <= 4
 
 
 @pytest.mark.parametrize("key", ["expired", "revoked", "badip", "inactive"])

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import random
+import socketserver
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,6 +64,88 @@ def test_a_drip_is_held_to_the_deadline(sandbox: Sandbox) -> None:
         pytest.raises(requests.exceptions.ReadTimeout, match="request_timeout"),
     ):
         get(session, sandbox)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+PACKED = gzip.compress(random.Random(0).randbytes(5000))  # noqa: S311 - no secret
+DRIPS = {
+    "headers": (b"", HEAD + b"X: y\r\n" * 999),
+    "continues": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 999),
+    "body": (HEAD + b"Content-Length: 9999\r\n\r\n", b"x" * 9999),
+    "no length": (HEAD + b"\r\n", b"x" * 9999),
+    "chunk size": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0" * 9999),
+    "trailers": (
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n",
+        b"X: y\r\n" * 999,
+    ),
+    "redirect": (
+        b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 9999\r\n\r\n",
+        b"x" * 9999,
+    ),
+    "packed": (
+        HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(PACKED),
+        PACKED,
+    ),
+}
+
+
+class Dripper(socketserver.BaseRequestHandler):
+    """Sends a part at once, and then a byte now and then."""
+
+    def handle(self) -> None:
+        self.request.recv(1 << 16)
+        at_once, drip = self.server.drip  # type: ignore[attr-defined]
+        with suppress(OSError):
+            self.request.sendall(at_once)
+            for byte in drip:
+                self.request.sendall(bytes([byte]))
+                time.sleep(0.05)
+
+
+@pytest.mark.parametrize("where", DRIPS)
+def test_a_drip_anywhere_is_held_to_the_deadline(where: str) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripper) as server:
+        server.daemon_threads = True
+        server.drip = DRIPS[where]  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        request = requests.Request(
+            "GET", f"http://127.0.0.1:{server.server_address[1]}/"
+        )
+        begun = time.monotonic()
+        with (
+            open_session(deadline=0.4) as session,
+            pytest.raises(requests.exceptions.Timeout, match="request_timeout"),
+        ):
+            session.send(session.prepare_request(request))
+        # Left alone, the least of them takes ten times as long.
+        assert time.monotonic() - begun < 10
+        server.shutdown()
+
+
+def test_an_answer_may_take_as_long_as_the_deadline(sandbox: Sandbox) -> None:
+    sandbox.faults.add("slow", seconds=1.0)
+    with open_session(deadline=30) as session:
+        assert get(session, sandbox).status_code == 200
+
+
+@pytest.mark.parametrize("location", ["https://[bad", "/elsewhere", "h\xffttp://x"])
+def test_an_odd_redirect_is_an_answer(sandbox: Sandbox, location: str) -> None:
+    sandbox.faults.add("raw", status=302, body="{}", headers={"Location": location})
+    with open_session() as session:
+        assert get(session, sandbox).status_code == 302
+
+
+def test_a_request_that_fails_holds_no_other(sandbox: Sandbox) -> None:
+    budget = Budget(per_minute=0, per_hour=0, max_wait=1, stop=threading.Event())
+    sandbox.faults.add("raw", headers={"X-RateLimit-Remaining": "1"}, body="{}")
+    sandbox.faults.add("reset", nth=2)
+    with ApiSession(budget, deadline=10, connections=1) as session:
+        get(session, sandbox)
+        with pytest.raises(requests.RequestException):
+            get(session, sandbox)
+        # Another thread's; it would wait for the one that failed.
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(get, session, sandbox).result().status_code == 200
 
 
 def test_silence_is_held_to_the_deadline(sandbox: Sandbox) -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INCREMENTAL = {"inventory"}
+ATP, ANALYTICS = "/inventory/channel-location", "/inventory/analytics"
+STREAMS = {ATP: "inventory_atp", ANALYTICS: "inventory_analytics"}
+TWO = {"channelId": "DTC", "atp": 1}
+TWICE = {"totalUnits": 2, "byCategory": [{"categoryId": "c", "units": 1}] * 2}
 
 
 @pytest.fixture
@@ -132,6 +136,88 @@ def test_channels_are_those_of_their_products(tap: Runner, sandbox: Sandbox) -> 
         assert row["locationName"] == product["locationName"]
         assert row["channelType"]
         assert row["lowAtpThreshold"] is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "stream", "body"),
+    [
+        (ATP, "inventory_atp_channels", {"products": [{"channels": [TWO, TWO]}]}),
+        (ANALYTICS, "inventory_analytics_categories", {"analytics": TWICE}),
+    ],
+)
+def test_two_records_of_one_key_are_an_error(
+    tap: Runner, sandbox: Sandbox, path: str, stream: str, body: dict[str, Any]
+) -> None:
+    for product in body.get("products", []):
+        product["productMasterId"] = "prod_1"
+    sandbox.faults.add("raw", body=json.dumps(body), path=path, times=None)
+    outcome = tap(config_for(sandbox), catalog=catalog_of("inventory", stream))
+    assert "two records with locationId 'loc_001'" in outcome.failure
+    assert not outcome.records(stream)
+    assert len(outcome.records("inventory")) == 250
+
+
+@pytest.mark.usefixtures("no_waits")
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (ATP, {"products": [], "location": "L1"}),
+        (ATP, {"products": [], "location": ["L1"]}),
+        (ATP, {"products": [], "channels": {"channelId": "DTC"}}),
+        (ATP, {"products": [], "channels": ["DTC"]}),
+        (ANALYTICS, {"analytics": {}}),
+        (ANALYTICS, {"analytics": {"totalUnits": 1}, "period": "2025"}),
+    ],
+)
+def test_what_stands_beside_the_rows_is_checked(
+    tap: Runner, sandbox: Sandbox, path: str, body: dict[str, Any]
+) -> None:
+    sandbox.faults.add("raw", body=json.dumps(body), path=path)
+    sandbox.faults.add("raw", body=json.dumps(body), path=path, nth=3, times=None)
+    outcome = tap(config_for(sandbox, max_retries=1, concurrency=1))
+    assert "in 2 tries" in outcome.failure
+    assert len(outcome.records("inventory")) == 250
+    # The first was asked for again, and was right then.
+    assert {row["locationId"] for row in outcome.records(STREAMS[path])} >= {"loc_001"}
+
+
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("path", [ATP, ANALYTICS])
+@pytest.mark.parametrize("value", [[None], ["DTC"], {}, "", 7])
+def test_a_list_that_is_none_is_named(
+    tap: Runner, sandbox: Sandbox, path: str, value: object, *, flat: bool
+) -> None:
+    bodies: dict[str, Any] = {
+        ATP: {"products": [{"productMasterId": "prod_1", "channels": value}]},
+        ANALYTICS: {"analytics": {"totalUnits": 1, "byCategory": value}},
+    }
+    sandbox.faults.add("raw", body=json.dumps(bodies[path]), path=path, times=None)
+    parts = {ATP: "inventory_atp_channels", ANALYTICS: "inventory_analytics_categories"}
+    catalog = catalog_of(parts[path] if flat else STREAMS[path])
+    line = tap(config_for(sandbox), catalog=catalog).failure
+    assert {ATP: "channels", ANALYTICS: "byCategory"}[path] in line
+    assert "a list of objects" in line
+
+
+def test_a_catalog_with_fewer_fields_leaves_the_others_out(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    catalog = catalog_of("inventory", "inventory_atp")
+    for entry in catalog["streams"]:
+        properties = entry["schema"]["properties"]
+        if entry["tap_stream_id"] == "inventory":
+            for name in properties.keys() - {"id", "unitCost", "updatedAt"}:
+                del properties[name]
+        if entry["tap_stream_id"] == "inventory_atp":
+            inner = properties["channels"]["items"]["properties"]
+            for name in inner.keys() - {"channelId", "atp"}:
+                del inner[name]
+    outcome = tap(config_for(sandbox), catalog=catalog).check()
+    assert not outcome.lines("WARNING")
+    for row in outcome.records("inventory"):
+        assert row.keys() == {"id", "unitCost", "updatedAt"}
+    for row in outcome.records("inventory_atp"):
+        assert all(part.keys() == {"channelId", "atp"} for part in row["channels"])
 
 
 # Maps and flattening

@@ -36,6 +36,12 @@ SETTINGS = {
     "requests_per_hour",
     "rate_limit_max_wait",
     "max_retries",
+    "concurrency",
+    "lookback_minutes",
+    "analytics_lookback_periods",
+    "max_extra_requests",
+    "on_inexact",
+    "emit_activate_version_messages",
 }
 INVENTORY, ATP, ANALYTICS = (
     "/inventory",
@@ -222,6 +228,11 @@ def test_the_sandbox_comes_with_the_tap(command: InstalledRunner) -> None:
         ({"api_key": None}, ["api_key"]),
         ({"api_key": f"{KEY}\n"}, ["api_key"]),
         ({"api_key": "ключ"}, ["api_key"]),
+        ({"start_date": "2025-01-01garbage"}, ["2025-01-01garbage"]),
+        ({"end_date": "2025-01-011"}, ["2025-01-011"]),
+        ({"user_agent": "сборщик"}, ["сборщик"]),
+        ({"user_agent": "a\nb"}, ["user_agent"]),
+        ({"location_ids": [None]}, ["location_ids"]),
     ],
 )
 def test_bad_settings_end_in_one_line(
@@ -269,7 +280,14 @@ def test_other_files_that_hold_no_json(command: InstalledRunner, option: str) ->
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PAGE_SIZE", "many"), ("MAX_RETRIES", "2.5"), ("LOCATION_IDS", "[1]")],
+    [
+        ("PAGE_SIZE", "many"),
+        ("MAX_RETRIES", "2.5"),
+        ("LOCATION_IDS", "[1]"),
+        ("LOCATION_IDS", '["loc_001"'),
+        ("EMIT_ACTIVATE_VERSION_MESSAGES", "maybe"),
+        ("STREAM_MAPS", "{'x'}"),
+    ],
 )
 def test_a_variable_that_cannot_be_read_is_named(
     command: InstalledRunner, name: str, value: str
@@ -277,6 +295,42 @@ def test_a_variable_that_cannot_be_read_is_named(
     env = {"TAP_BETTERDATA_API_KEY": KEY, f"TAP_BETTERDATA_{name}": value}
     outcome = command(None, "--config=ENV", **env)
     assert name.lower() in outcome.failure.lower()
+
+
+@pytest.mark.parametrize("value", ['["loc_001", "loc_002"]', "loc_001, loc_002,"])
+def test_locations_come_from_a_variable(
+    command: InstalledRunner, sandbox: Sandbox, value: str
+) -> None:
+    env = {
+        f"TAP_BETTERDATA_{name.upper()}": str(setting)
+        for name, setting in config_for(sandbox).items()
+    }
+    outcome = command(
+        None, "--config=ENV", **{**env, "TAP_BETTERDATA_LOCATION_IDS": value}
+    )
+    assert not outcome.check().lines("WARNING")
+    assert {r.params["locationId"] for r in sandbox.requests} == {"loc_001", "loc_002"}
+
+
+def test_settings_that_are_null_are_not_set(tap: Runner, sandbox: Sandbox) -> None:
+    names = SETTINGS - {"api_key", "api_url", "start_date", "end_date"}
+    config = {**config_for(sandbox), **dict.fromkeys(names)}
+    outcome = tap(config, catalog=catalog_of("inventory")).check()
+    assert len(outcome.records("inventory")) == 120
+
+
+def test_that_nothing_is_selected_is_said(tap: Runner, sandbox: Sandbox) -> None:
+    outcome = tap(config_for(sandbox), catalog=catalog_of()).check()
+    assert any("No stream is selected" in line for line in outcome.lines("WARNING"))
+
+
+def test_the_key_of_one_location_is_tested_there(
+    command: InstalledRunner, sandbox: Sandbox
+) -> None:
+    config = config_for(sandbox, location_ids=["loc_002"])
+    outcome = command(config, "--test").check()
+    assert "in location loc_002" in outcome.stdout
+    assert sandbox.requests[0].params["locationId"] == "loc_002"
 
 
 def test_a_wrong_key(command: InstalledRunner, sandbox: Sandbox) -> None:
@@ -503,12 +557,80 @@ def test_a_limit_that_is_refused_is_lowered(tap: Runner) -> None:
         assert any("100" in line for line in outcome.lines("WARNING"))
 
 
-def refuse_limits_above(sandbox: Sandbox, most: int) -> None:
+@pytest.mark.parametrize("message", ["limit is too large", "page size too large"])
+@pytest.mark.parametrize(("most", "pages"), [(100, 3), (50, 13)])
+def test_a_limit_is_lowered_once_for_all_locations(
+    tap: Runner, message: str, most: int, pages: int
+) -> None:
+    with Sandbox(items=2000, locations=8, products_per_location=250) as sandbox:
+        refuse_limits_above(sandbox, most, path=ATP, message=message)
+        outcome = tap(config_for(sandbox), catalog=catalog_of("inventory_atp")).check()
+        keys = expected_keys(sandbox.company, PERIODS)["inventory_atp"]
+        assert keys_of("inventory_atp", outcome.records("inventory_atp")) == keys
+        refused = {100: 1, 50: 2}[most]
+        assert asked(sandbox)[ATP] == refused + 8 * pages
+        assert len(outcome.lines("WARNING")) == 1
+
+
+def test_an_inventory_that_takes_less_is_read_all_the_same(tap: Runner) -> None:
+    with Sandbox(items=100, locations=2) as sandbox:
+        refuse_limits_above(sandbox, 50, message="Validation failed")
+        config = config_for(sandbox, location_ids=["loc_001", "loc_002"])
+        outcome = tap(config, catalog=catalog_of("inventory")).check()
+        assert len(outcome.records("inventory")) == 100
+        assert asked(sandbox)[INVENTORY] == 2 + 2 * 3
+
+
+def atp_page(number: int, channel: str, kind: str) -> str:
+    """Return the body of one of two pages, which describes its own channel."""
+    product = {"productMasterId": f"p{number}", "channels": [{"channelId": channel}]}
+    pages = {"page": number, "pageSize": 1, "total": 2, "totalPages": 2}
+    described = {"channelId": channel, "channelType": kind}
+    return json.dumps(
+        {"products": [product], "channels": [described], "pagination": pages}
+    )
+
+
+@pytest.mark.parametrize(("second", "warnings"), [("B", 0), ("A", 1)])
+def test_channels_are_put_together_from_all_pages(
+    tap: Runner, sandbox: Sandbox, second: str, warnings: int
+) -> None:
+    sandbox.faults.add("raw", nth=1, body=atp_page(1, "A", "SHOP"))
+    sandbox.faults.add("raw", nth=2, body=atp_page(2, second, "MARKET"))
+    config = config_for(sandbox, page_size=1, location_ids=["loc_001"])
+    outcome = tap(config, catalog=catalog_of("inventory_atp_channels")).check()
+    rows = outcome.records("inventory_atp_channels")
+    assert [(r["productMasterId"], r["channelId"]) for r in rows] == [
+        ("p1", "A"),
+        ("p2", second),
+    ]
+    assert rows[1]["channelType"] == "MARKET"
+    assert len(outcome.lines("WARNING")) == warnings
+    if not warnings:
+        assert rows[0]["channelType"] == "SHOP"
+
+
+def test_products_of_another_location_are_found_out(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    body = {"products": [{"productMasterId": "p", "locationId": "loc_002"}]}
+    sandbox.faults.add("raw", path=ATP, times=None, body=json.dumps(body))
+    config = config_for(sandbox, location_ids=["loc_001"])
+    outcome = tap(config, catalog=catalog_of("inventory_atp"))
+    assert "does not filter by location" in outcome.failure
+
+
+def refuse_limits_above(
+    sandbox: Sandbox,
+    most: int,
+    path: str | None = None,
+    message: str = "limit is too large",
+) -> None:
     """Answer 400 to whoever asks for more rows than that."""
 
     def refuse(request: Any) -> None:
-        if int(request.params.get("limit", 0)) > most:
-            sandbox.faults.add(400, path=request.path, message="limit is too large")
+        if path in {None, request.path} and int(request.params.get("limit", 0)) > most:
+            sandbox.faults.add(400, path=request.path, message=message)
 
     sandbox.before_request = refuse
 
