@@ -277,17 +277,17 @@ def test_what_moves_in_a_list_without_an_order_is_found_or_said(
     # Each time one goes away and another one comes in: the totals don't show it.
     with Sandbox(items=3000, locations=1, sort=sort) as sandbox:
         before = {item["id"] for item in sandbox.company.items()}
-        gone = [f"item_{number:07}" for number in (150, 350, 550)]
+        moves = {8: "item_0000150", 14: "item_0000350", 20: "item_0000550"}
 
         def move(request: Request) -> None:
-            if request.number in {8, 14, 20}:
-                sandbox.company.delete(gone[request.number // 7 - 1])
+            if request.number in moves:
+                sandbox.company.delete(moves[request.number])
                 sandbox.company.insert("loc_001")
 
         sandbox.before_request = move
         config = config_for(sandbox, concurrency=concurrency)
         outcome = tap(config, catalog=INVENTORY)
-        missing = before - set(ids(outcome)) - set(gone)
+        missing = before - set(ids(outcome)) - set(moves.values())
         assert not missing or "may be missing" in outcome.failure
 
 
