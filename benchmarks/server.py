@@ -35,8 +35,9 @@ _ITEMS_MAX = 100
 _PRODUCTS_MAX = 200
 _DEFAULT_LIMIT = 20
 _CATEGORIES = 5
-# Pages are kept once made, up to this many: 100,000 items, in 50 MB.
-_KEPT = 1000
+# Pages are kept once made, up to this many: 100,000 items, asked for in two ways, for
+# sides that sort and sides that don't.
+_KEPT = 2100
 # What stands for the parts of an item that change from page to page.
 _PAGE = "@page@"
 _MINUTE = "@minute@"

@@ -149,7 +149,7 @@ def in_orders(orders: list[str], **options: Any) -> st.SearchStrategy[Model]:
     return st.sampled_from(orders).flatmap(lambda o: models(order=o, **options))
 
 
-@thorough
+@settings(thorough, max_examples=EXAMPLES // 4)
 @given(in_orders(sorted(ORDERS), apart=10), st.booleans(), extras)
 def test_any_order_with_one_change_at_a_time(
     model: Model,
@@ -161,7 +161,7 @@ def test_any_order_with_one_change_at_a_time(
     assert outcome.honest or (moves and _changed_twice(model)), outcome.missing
 
 
-@thorough
+@settings(thorough, max_examples=EXAMPLES // 4)
 @given(in_orders(sorted(ORDERS), width=3, apart=16), st.booleans(), extras)
 def test_any_order_with_one_change_while_pages_are_in_flight(
     model: Model,
