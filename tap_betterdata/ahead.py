@@ -39,6 +39,7 @@ class Workers:
             tuple[Future[object], Callable[[], object]] | None
         ] = queue.SimpleQueue()
         self._threads = 0
+        self._lock = threading.Lock()
 
     def ahead(self, tasks: Iterable[Callable[[], T] | Future[T]]) -> Iterator[T]:
         """Run tasks a few ahead of the one whose result is handed out.
@@ -94,8 +95,11 @@ class Workers:
         """
         future: Future[T] = Future()
         self._tasks.put((future, task))  # type: ignore[arg-type]
-        if self._threads < self.count:
-            self._threads += 1
+        # Tasks may begin others.
+        with self._lock:
+            is_short = self._threads < self.count
+            self._threads += is_short
+        if is_short:
             threading.Thread(target=self._work, daemon=True).start()
         return future
 

@@ -200,7 +200,6 @@ class PagedStream(BetterDataStream):
         finally:
             for page in beginning.begun.values():
                 page.cancel()
-        self.least_requests += reading.looks
         for sweep in reading.sweeps:
             self.judge(sweep, context)
         if is_sorted and not reading.ordered:
@@ -255,7 +254,6 @@ class PagedStream(BetterDataStream):
             Whether they do.
         """
         if not self._is_checked:
-            self.least_requests += 1
             try:
                 oldest = self.read_page(self._sorted(context, "asc"), 1)
             except BadRequestError:

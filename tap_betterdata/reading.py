@@ -43,7 +43,6 @@ class Reading:
         left: What a later run needs to go on from here; None if it can't.
         ordered: Whether the rows came newest first, as far as that was relied on.
         sweeps: The sweeps that count.
-        looks: How many pages were read for what stands at the end alone.
     """
 
     read: Callable[[int], Page]
@@ -63,7 +62,6 @@ class Reading:
     left: Rest | None = field(default=None, init=False)
     ordered: bool = field(default=True, init=False)
     sweeps: list[Sweep] = field(default_factory=list, init=False)
-    looks: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """Prepare what is kept while the reading goes on."""
@@ -111,7 +109,6 @@ class Reading:
         number = self.sweeps[-1].last_page
         if number is None or not all(sweep.stopped for sweep in self.sweeps):
             return True
-        self.looks += 1
         versions = [self.version(row) for row in self.read(number).rows]
         return bool(versions) and None not in versions
 

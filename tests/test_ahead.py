@@ -27,6 +27,10 @@ def fail() -> int:
     raise OddError
 
 
+def zero() -> int:
+    return 0
+
+
 @given(st.integers(1, 5), st.integers(0, 20))
 def test_results_come_in_the_order_of_the_tasks(workers: int, tasks: int) -> None:
     results = Workers(workers).ahead(partial(int, n) for n in range(tasks))
@@ -46,6 +50,37 @@ def test_a_slow_task_keeps_its_place() -> None:
 
     # The first can end only if the second runs beside it.
     assert list(Workers(2).ahead([slow, quick])) == ["slow", "quick"]
+
+
+def test_a_fatal_error_comes_at_once() -> None:
+    go_on = threading.Event()
+
+    def hang() -> int:
+        assert go_on.wait(SECONDS)
+        return 1
+
+    workers = Workers(2, lambda error: isinstance(error, OddError))
+    with pytest.raises(OddError):
+        list(workers.ahead(iter((hang, fail))))
+    # And for all that is awaited later.
+    with pytest.raises(OddError):
+        list(workers.ahead(iter((zero,))))
+    go_on.set()
+
+
+def test_an_error_that_is_not_fatal_waits_for_its_turn() -> None:
+    results = Workers(2, lambda _: False).ahead(iter((zero, fail)))
+    assert next(results) == 0
+    with pytest.raises(OddError):
+        next(results)
+
+
+def test_what_has_been_begun_is_not_begun_again() -> None:
+    workers = Workers(3)
+    numbers = count()
+    begun = workers.begin(numbers.__next__)
+    assert begun.result(SECONDS) == 0
+    assert list(workers.ahead(iter((begun, numbers.__next__)))) == [0, 1]
 
 
 @pytest.mark.parametrize("workers", [1, 3])
