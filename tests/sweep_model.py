@@ -1,16 +1,23 @@
-"""A paged list in memory whose rows change between its requests."""
+"""A paged list in memory whose rows change between its requests, and sweeps over it.
+
+`SWEEP_EXAMPLES=50000` has the tests run so many examples instead of 2,000.
+"""
 
 from __future__ import annotations
 
+import os
 from bisect import insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hypothesis import HealthCheck, settings
+
 from tap_betterdata.pages import Page
+from tap_betterdata.sweep import PagesRepeatError, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -193,6 +200,70 @@ class Model:
     def steady(self) -> set[str]:
         """Return the rows that were there from the first request to the last."""
         return self.first - self.gone.keys()
+
+    def came_and_went(self, *, within: int) -> bool:
+        """Say whether a row changed and was deleted so many requests later at most."""
+        return any(
+            self.gone[key] - moment <= within
+            for key, moments in self.touched.items()
+            if key in self.gone
+            for moment in moments[:-1]
+        )
+
+    @property
+    def changed_twice(self) -> bool:
+        """Whether a row was changed more than once."""
+        return any(len(moments) > 1 for moments in self.touched.values())
+
+
+EXAMPLES = int(os.environ.get("SWEEP_EXAMPLES", "2000"))
+thorough = settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def sweep_of(model: Model, kind: type[Sweep] = Sweep, **options: Any) -> Sweep:
+    return kind(
+        model.read,
+        model.read_ahead,
+        lambda row: row["id"],
+        lambda row: row["updatedAt"],
+        **options,
+    )
+
+
+@dataclass
+class Outcome:
+    """What a sweep came to."""
+
+    sweep: Sweep
+    came: list[Row]
+    missing: set[str]
+
+    @property
+    def honest(self) -> bool:
+        return not self.missing or not self.sweep.exact
+
+
+def run(model: Model, sweep: Sweep) -> Outcome:
+    """Sweep, and check what holds whatever happens."""
+    came: list[Row] = []
+    repeats = False
+    try:
+        for rows in sweep:
+            assert rows
+            came.extend(rows)
+    except PagesRepeatError:
+        repeats = True
+    times = Counter(row["id"] for row in came)
+    assert set(times.values()) <= {1}
+    assert all(row["value"] in model.values[row["id"]] for row in came)
+    # Requests that were cancelled while they waited count as well.
+    assert model.requests <= sweep.requests <= model.requests + 100
+    assert sweep.extra_requests <= sweep.allowance + 100
+    assert sweep.distinct == len(came)
+    assert sweep.exact != (repeats or bool(sweep.doubts))
+    return Outcome(sweep, came, model.steady() - times.keys())
 
 
 def churn(pages: int, *, every: int, seed: int, spread: bool = False) -> list[Change]:

@@ -1,84 +1,39 @@
-"""What a sweep promises, over lists that change between any two requests.
-
-`SWEEP_EXAMPLES=50000` runs so many examples of each property instead of 2,000.
-"""
+"""What a sweep promises, over lists that change between any two requests."""
 
 from __future__ import annotations
 
 import math
-import os
 import random
-from collections import Counter
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count, product
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from tap_betterdata import sweep as sweep_module
 from tap_betterdata.seen import Seen, fingerprint
 from tap_betterdata.sweep import PagesRepeatError, Sweep
 from tap_betterdata.walk import Lost
-from tests.sweep_model import EPOCH, NEVER, ORDERS, Change, Model, churn
+from tests.sweep_model import (
+    EPOCH,
+    EXAMPLES,
+    NEVER,
+    ORDERS,
+    Change,
+    Model,
+    churn,
+    run,
+    sweep_of,
+    thorough,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_betterdata.pages import Page, Row
     from tap_betterdata.walk import Walk
-
-EXAMPLES = int(os.environ.get("SWEEP_EXAMPLES", "2000"))
-thorough = settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-
-
-def sweep_of(model: Model, kind: type[Sweep] = Sweep, **options: Any) -> Sweep:
-    return kind(
-        model.read,
-        model.read_ahead,
-        lambda row: row["id"],
-        lambda row: row["updatedAt"],
-        **options,
-    )
-
-
-@dataclass
-class Outcome:
-    """What a sweep came to."""
-
-    sweep: Sweep
-    came: list[Row]
-    missing: set[str]
-
-    @property
-    def honest(self) -> bool:
-        return not self.missing or not self.sweep.exact
-
-
-def run(model: Model, sweep: Sweep) -> Outcome:
-    """Sweep, and check what holds whatever happens."""
-    came: list[Row] = []
-    repeats = False
-    try:
-        for rows in sweep:
-            assert rows
-            came.extend(rows)
-    except PagesRepeatError:
-        repeats = True
-    times = Counter(row["id"] for row in came)
-    assert set(times.values()) <= {1}
-    assert all(row["value"] in model.values[row["id"]] for row in came)
-    # Requests that were cancelled while they waited count as well.
-    assert model.requests <= sweep.requests <= model.requests + 100
-    assert sweep.extra_requests <= sweep.allowance + 100
-    assert sweep.distinct == len(came)
-    assert sweep.exact != (repeats or bool(sweep.doubts))
-    return Outcome(sweep, came, model.steady() - times.keys())
-
 
 kinds = st.sampled_from(["insert", "delete", "update"])
 places = st.integers(0, 999).map(lambda n: n / 1000)
@@ -125,24 +80,12 @@ def test_newest_first_misses_nothing_in_silence(
 @given(models(order="newest", width=4), extras)
 def test_newest_first_with_pages_in_flight(model: Model, extra: int | None) -> None:
     outcome = run(model, sweep_of(model, newest_first=True, extra=extra))
-    assert outcome.honest or _came_and_went(model, 2 * model.width), outcome.missing
-
-
-def _came_and_went(model: Model, within: float = math.inf) -> bool:
-    """Say whether a row changed and was deleted some requests later."""
-    return any(
-        model.gone[key] - moment <= within
-        for key, moments in model.touched.items()
-        if key in model.gone
-        for moment in moments[:-1]
+    assert outcome.honest or model.came_and_went(within=2 * model.width), (
+        outcome.missing
     )
 
 
 FIXED_ORDERS = ["id", "newest id", "rank"]
-
-
-def _changed_twice(model: Model) -> bool:
-    return any(len(moments) > 1 for moments in model.touched.values())
 
 
 def in_orders(orders: list[str], **options: Any) -> st.SearchStrategy[Model]:
@@ -158,7 +101,7 @@ def test_any_order_with_one_change_at_a_time(
 ) -> None:
     outcome = run(model, sweep_of(model, newest_first=newest_first, extra=extra))
     moves = model.order not in FIXED_ORDERS
-    assert outcome.honest or (moves and _changed_twice(model)), outcome.missing
+    assert outcome.honest or (moves and model.changed_twice), outcome.missing
 
 
 @settings(thorough, max_examples=EXAMPLES // 4)
@@ -170,7 +113,7 @@ def test_any_order_with_one_change_while_pages_are_in_flight(
 ) -> None:
     outcome = run(model, sweep_of(model, newest_first=newest_first, extra=extra))
     moves = model.order not in FIXED_ORDERS
-    assert outcome.honest or (moves and _changed_twice(model)), outcome.missing
+    assert outcome.honest or (moves and model.changed_twice), outcome.missing
 
 
 @settings(thorough, max_examples=EXAMPLES // 4)
@@ -321,7 +264,7 @@ def test_mending_is_what_keeps_the_promise(
 ) -> None:
     def breaks(model: Model) -> bool:
         sweep = sweep_of(model, kind, newest_first=newest_first)
-        return not run(model, sweep).honest and not _changed_twice(model)
+        return not run(model, sweep).honest and not model.changed_twice
 
     find(
         strategy,

@@ -2,7 +2,6 @@
 
 Rules insert, delete and update rows, and answer one of the requests that are under way,
 in any sequence; at the end the sweep must have missed nothing in silence.
-`SWEEP_EXAMPLES=50000` runs so many sequences instead of 2,000.
 """
 
 from __future__ import annotations
@@ -21,15 +20,22 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.sweep_model import EPOCH, ORDERS, Change, Model
-from tests.test_sweep import _came_and_went, _changed_twice, run, sweep_of, thorough
+from tests.sweep_model import (
+    EPOCH,
+    ORDERS,
+    Change,
+    Model,
+    Outcome,
+    run,
+    sweep_of,
+    thorough,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tap_betterdata.pages import Page
     from tap_betterdata.sweep import Sweep
-    from tests.test_sweep import Outcome
 
 # Where nothing but the count tells, one change must be understood before the next.
 APART = 16
@@ -170,9 +176,9 @@ class SweepMachine(RuleBasedStateMachine):
         if isinstance(outcome, BaseException):
             raise outcome
         excused = (
-            _came_and_went(self.model, 2 * self.model.width)
+            self.model.came_and_went(within=2 * self.model.width)
             if self.is_newest
-            else _changed_twice(self.model)
+            else self.model.changed_twice
         )
         assert outcome.honest or excused, outcome.missing
 
