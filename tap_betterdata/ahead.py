@@ -69,8 +69,9 @@ class Workers:
                     waiting.append(begun)
                 if not waiting:
                     return
-                awaited: list[Future[Any]] = [waiting[0], self._end]
-                wait(awaited, return_when=FIRST_COMPLETED)
+                if not waiting[0].done():
+                    awaited: list[Future[Any]] = [waiting[0], self._end]
+                    wait(awaited, return_when=FIRST_COMPLETED)
                 if self._end.done():
                     self._end.result()
                 yield waiting.popleft().result()

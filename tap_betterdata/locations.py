@@ -48,10 +48,8 @@ class Locations:
         Args:
             rows: Rows with `locationId`.
         """
-        for row in rows:
-            location = row.get("locationId")
-            if location is not None:
-                self._seen.add(str(location))
+        found = {row.get("locationId") for row in rows} - {None}
+        self._seen.update(map(str, found))
         self.known |= self._seen
 
     def is_gone(self, location: str) -> bool:

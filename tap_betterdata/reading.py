@@ -166,29 +166,41 @@ class Reading:
             instead_of: What a later run can go on from, as long as it has sent more.
         """
         self.sweeps.append(sweep)
-        for rows in sweep:
-            wanted = []
-            versions = [self.version(row) for row in rows]
-            for row, version in zip(rows, versions, strict=True):
-                if self._is_old(version) or (skip is not None and skip.covers(version)):
-                    continue
-                if not self.given.add(fingerprint(self.key(row))):
-                    continue
-                self.unstamped += version is None
-                if version is not None and (
-                    self.newest is None or version > self.newest
-                ):
-                    self.newest = version
-                wanted.append(row)
-            self.left = known = self._note(sweep, known, versions)
-            if instead_of and (known is None or known.rows <= instead_of.rows):
-                self.left = instead_of
-            yield wanted
+        # A sweep gives no key twice. Where all its rows are wanted and none were given
+        # before, they need not be compared one by one.
+        is_first = self.since is None and skip is None and not self.given
+        try:
+            for rows in sweep:
+                versions = [self.version(row) for row in rows]
+                wanted = list(zip(rows, versions, strict=True))
+                if not is_first:
+                    wanted = [pair for pair in wanted if self._is_wanted(*pair, skip)]
+                self._date([version for _, version in wanted])
+                self.left = known = self._note(sweep, known, versions)
+                if instead_of and (known is None or known.rows <= instead_of.rows):
+                    self.left = instead_of
+                yield [row for row, _ in wanted]
+        finally:
+            if is_first:
+                self.given.fill(sweep.seen)
         if sweep.doubts:
             self.left = None
 
-    def _is_old(self, version: datetime | None) -> bool:
-        return self.since is not None and version is not None and version < self.since
+    def _is_wanted(self, row: Row, version: datetime | None, skip: Rest | None) -> bool:
+        """Say whether a row is to be given, and note that it was."""
+        if version is not None and self.since is not None and version < self.since:
+            return False
+        if skip is not None and skip.covers(version):
+            return False
+        return self.given.add(fingerprint(self.key(row)))
+
+    def _date(self, versions: list[datetime | None]) -> None:
+        """Take note of when rows that are given were changed."""
+        dated = [version for version in versions if version is not None]
+        self.unstamped += len(versions) - len(dated)
+        if dated:
+            newest = max(dated)
+            self.newest = newest if self.newest is None else max(newest, self.newest)
 
     def _note(
         self, sweep: Sweep, known: Rest | None, versions: list[datetime | None]

@@ -54,8 +54,9 @@ class Conformer:
         self._keys = tuple(keys)
         self._logger = logger
         self._warned: set[str] = set()
-        # What to do with rows, by their fields' names and types.
-        self._plans: dict[tuple[object, ...], Plan | None] = {}
+        # What to do with rows of the same fields, by the fields' types.
+        self._names: tuple[str, ...] = ()
+        self._plans: dict[tuple[type, ...], Plan | None] = {}
         self._deselected = frozenset(deselected)
         self._fields = self._compile(schema["properties"], "")
 
@@ -87,13 +88,17 @@ class Conformer:
 
     def _conform(self, row: Row) -> Row:
         """Read a row; rows of one shape need the same done to the same fields."""
-        shape = (*row, *map(type, row.values()))
-        if shape in self._plans:
-            plan = self._plans[shape]
+        names, types = tuple(row), tuple(map(type, row.values()))
+        if names != self._names:
+            # As a rule all rows have the same fields, in the same order.
+            self._names = names
+            self._plans.clear()
+        if types in self._plans:
+            plan = self._plans[types]
         else:
             plan = self._plan(row)
             if len(self._plans) < MOST_PLANS:
-                self._plans[shape] = plan
+                self._plans[types] = plan
         if plan is None:
             return self._read(row, self._fields, "")
         record = row.copy()

@@ -61,6 +61,15 @@ class Seen:
         place = bisect_left(shelf, mark)
         return place < len(shelf) and shelf[place] == mark
 
+    def fill(self, other: Seen) -> None:
+        """Put all fingerprints of another set into this one, which must be empty.
+
+        Args:
+            other: The other set.
+        """
+        self._shelves = [shelf[:] for shelf in other._shelves]
+        self._count = other._count
+
     def add(self, mark: int) -> bool:
         """Put a fingerprint in.
 

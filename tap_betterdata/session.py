@@ -162,7 +162,8 @@ class ApiSession(requests.Session):
                 timeout=(min(CONNECT_TIMEOUT, self._deadline), self._deadline),
                 **self._environment_for(request),
             )
-            response.content  # noqa: B018 - it is read now, while the deadline holds
+            # Now, while the deadline holds, and at one go.
+            response.raw = io.BytesIO(response.raw.read(decode_content=True))
         except (OSError, urllib3.exceptions.HTTPError) as error:
             if time.monotonic() >= _exchange.ends:
                 msg = "the answer did not end within request_timeout"

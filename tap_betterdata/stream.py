@@ -83,6 +83,9 @@ class BetterDataStream(ApiStream):
     """
 
     path: str
+    # Whether records are parts of rows. Rows are compared where they are read, their
+    # parts are not.
+    is_flat = False
     # What the stream keeps in its state beside bookmarks.
     state_fields: frozenset[str] = frozenset({LOCATIONS, LOCATIONS_AS_OF})
 
@@ -315,7 +318,8 @@ class BetterDataStream(ApiStream):
         for answer in self.answers():
             if self.wants(answer):
                 records = [conform(record) for record in self.records_of(answer)]
-                self._check_distinct(records)
+                if self.is_flat:
+                    self._check_distinct(records)
                 # Not before: what can't be read must be asked for again.
                 self.remember(answer)
                 yield records
@@ -323,8 +327,7 @@ class BetterDataStream(ApiStream):
     def _check_distinct(self, records: list[Row]) -> None:
         """Check that no two records of an answer have the same key.
 
-        A target would keep one of them. The rows of a list were compared before; what
-        stands within them was not.
+        A target would keep one of them.
         """
         known: set[tuple[Any, ...]] = set()
         for record in records:

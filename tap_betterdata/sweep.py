@@ -175,6 +175,11 @@ class Sweep:
         return found + self._other_doubts
 
     @property
+    def seen(self) -> Seen:
+        """The fingerprints of the keys of the rows that have come."""
+        return self._seen
+
+    @property
     def distinct(self) -> int:
         """How many rows have come."""
         return len(self._seen)
@@ -267,7 +272,8 @@ class Sweep:
                 self._expected = self._expect(view.page)
                 self._keep_edges(view)
             if batch:
-                self._late += sum(map(self._is_late, batch.values()))
+                if not self._by_version:
+                    self._late += sum(map(self._is_late, batch.values()))
                 yield list(batch.values())
             if self._ends(walk, view, new):
                 break
@@ -308,7 +314,7 @@ class Sweep:
         return version is not None and (known is None or version > known)
 
     def _is_late(self, row: Row) -> bool:
-        if self._by_version or self.version is None or self.started_at is None:
+        if self.version is None or self.started_at is None:
             return False
         version = self.version(row)
         return version is not None and version > self.started_at

@@ -158,6 +158,7 @@ class InventoryAnalyticsCategoriesStream(_AnalyticsEndpoint):
 
     name = "inventory_analytics_categories"
     primary_keys = ("locationId", "granularity", "periodFrom", "categoryId")
+    is_flat = True
 
     schema = th.PropertiesList(
         *_PERIOD,

@@ -185,6 +185,7 @@ class InventoryAtpChannelsStream(_AtpEndpoint):
 
     name = "inventory_atp_channels"
     primary_keys = ("locationId", "productMasterId", "channelId")
+    is_flat = True
 
     schema = th.PropertiesList(
         *_PRODUCT,
