@@ -467,10 +467,10 @@ def requests(bench: Bench) -> Iterator[Comparison]:
             Side(OURS, [*sides[0].command, "--state", state]),
             *(Side(side.name, side.command, side.output) for side in sides[1:]),
         ]
-        # The first page, one that shows that the server keeps the order, and one
-        # with older items only.
+        # The first page, which the lookback covers here, one with older items only, one
+        # that shows that the server keeps the order, and the list's last one.
         title = f"{items:,} items, none changed since the run before"
-        yield _count(bench, title, server, again, 1, 3)
+        yield _count(bench, title, server, again, 1, 4)
     with serving(Options(20 * bench.items(500), 20)) as server:
         each = server.options.items // 20
         least = 20 * (each // _PAGE + -(-each // _PRODUCTS_PAGE) + len(_MONTHS))
