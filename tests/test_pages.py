@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tap_betterdata.pages import (
     MalformedResponseError,
     Page,
+    check_object,
+    check_objects,
     error_code,
     error_text,
     read_object,
@@ -156,3 +158,27 @@ jsons = st.recursive(
 def test_no_error_body_is_too_odd(body: dict[str, object]) -> None:
     assert isinstance(error_text(body), str)
     assert isinstance(error_code(body), str | None)
+
+
+@pytest.mark.parametrize("value", [None, {}, {"id": "loc_1"}])
+def test_an_object_beside_the_rows_may_be_missing(value: object) -> None:
+    check_object({"location": value}, "location")
+    check_object({}, "location")
+
+
+@pytest.mark.parametrize("value", [[], "loc_1", 7, True, [{"id": "loc_1"}]])
+def test_what_is_no_object_beside_the_rows_is_malformed(value: object) -> None:
+    with pytest.raises(MalformedResponseError, match="location that is"):
+        check_object({"location": value}, "location")
+
+
+@pytest.mark.parametrize("value", [None, [], [{}], [{"id": "c"}, {"id": "d"}]])
+def test_a_list_beside_the_rows_may_be_missing(value: object) -> None:
+    check_objects({"channels": value}, "channels")
+    check_objects({}, "channels")
+
+
+@pytest.mark.parametrize("value", [{}, "c", 7, True, ["c"], [None], [{}, 7]])
+def test_what_is_no_list_beside_the_rows_is_malformed(value: object) -> None:
+    with pytest.raises(MalformedResponseError, match="channels that is not a list"):
+        check_objects({"channels": value}, "channels")
