@@ -9,7 +9,7 @@
     python3 dev.py docs             generate the reference pages and build the site
     python3 dev.py build            build the package into dist/, and check it
     python3 dev.py bench [ARGS...]  measure the tap against others; ARGS choose what
-    python3 dev.py check            what CI runs: coverage, lint, checks, docs, check-lock
+    python3 dev.py check            coverage, lint, checks, docs and check-lock
     python3 dev.py lock [ARGS...]   pin the dependencies anew; ARGS go to uv
     python3 dev.py check-lock       do requirements/ match pyproject.toml?
 
