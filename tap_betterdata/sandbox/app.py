@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -285,6 +286,9 @@ class App:
 
 
 def _start(reply: Reply, start_response: StartResponse) -> list[bytes]:
+    if reply.status == HTTPStatus.NO_CONTENT:
+        # Bytes that a client doesn't expect would be read as the next answer.
+        reply.body = b""
     headers = {
         "Content-Type": reply.content_type,
         "Content-Length": str(len(reply.body)),

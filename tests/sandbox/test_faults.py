@@ -42,6 +42,21 @@ def raw_answer(client: Client) -> bytes:
         return received
 
 
+def test_no_content_leaves_nothing_on_the_wire(client: Client) -> None:
+    client.sandbox.faults.add(204)
+    address = urlsplit(client.sandbox.url)
+    connection = http.client.HTTPConnection(
+        str(address.hostname), address.port, timeout=TIMEOUT_S
+    )
+    headers = {"Authorization": f"Bearer {client.sandbox.api_key}"}
+    for expected in (204, 200):
+        connection.request("GET", "/api/inventory", headers=headers)
+        with connection.getresponse() as response:
+            assert response.status == expected
+            response.read()
+    connection.close()
+
+
 def test_nth(client: Client) -> None:
     client.sandbox.faults.add("500", nth=3)
     assert statuses(client, 5) == [200, 200, 500, 200, 200]
