@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
+from tap_betterdata.backward import BackwardSweep, suits
 from tap_betterdata.bookmarks import earlier, read_stamp, write_stamp
 from tap_betterdata.compat import override
 from tap_betterdata.errors import BadRequestError, UnexpectedAnswerError, place
@@ -78,7 +79,7 @@ class PagedStream(BetterDataStream):
         self._read_whole: set[str | None] = set()
         # Of all lists: a row whose key is enough by itself may move between them.
         self._given = Seen()
-        self._is_checked = False
+        self._turns: bool | None = None
 
     @abstractmethod
     def contexts(self) -> list[dict[str, Any]]:
@@ -163,6 +164,9 @@ class PagedStream(BetterDataStream):
         """
         if context.get("locationId") not in self._read_whole:
             return {}
+        if suits(first, self._changed_at):
+            # It is read from its other end.
+            return {}
         pages = -(-(first.total or 0) // max(first.size, 1))
         return {
             number: self.run.workers.begin(partial(self._read, asked, number))
@@ -176,6 +180,7 @@ class PagedStream(BetterDataStream):
         reading = Reading(
             read=read,
             sweep=partial(self._sweep, read, beginning.begun, newest_first=is_sorted),
+            backward=partial(self._backward, context),
             key=self._key,
             version=self._changed_at,
             since=self.since(context),
@@ -226,13 +231,54 @@ class PagedStream(BetterDataStream):
             **options,
         )
 
-    def _read(self, context: dict[str, Any], number: int) -> Page:
+    def _backward(self, context: dict[str, Any], first: Page) -> BackwardSweep | None:
+        """Prepare a sweep from the newest rows to the oldest, if the list suits it.
+
+        Args:
+            context: The list's parameters.
+            first: Its first page, as it came.
+
+        Returns:
+            The sweep; None if the list doesn't suit, or the server can't be asked.
+        """
+        if self._turns is False or not suits(first, self._changed_at):
+            return None
+        bottom = self._read_oldest(context, first)
+        if bottom is None or None in map(self._changed_at, bottom.rows):
+            return None
+        last = first.total_pages
+        read = partial(self._read, self._sorted(context, "asc"), last=last)
+        return BackwardSweep(
+            first,
+            bottom,
+            partial(self._read, self._sorted(context), 1),
+            read,
+            partial(self.read_ahead, read, {}),
+            key=self._key,
+            version=self._changed_at,
+            extra=self.config.get("max_extra_requests"),
+        )
+
+    def _read(
+        self, context: dict[str, Any], number: int, *, last: int | None = None
+    ) -> Page:
+        """Read a page, and say how far that is.
+
+        Args:
+            context: The list's parameters.
+            number: The page's number.
+            last: Where the way back through the list began, if it goes back.
+
+        Returns:
+            The page.
+        """
         page = self.read_page(context, number)
+        done = number if last is None else last - number + 1
         self.run.progress.step(
             place(self.name, context),
-            done=number,
+            done=done,
             of=page.total_pages or number,
-            rows=min(number * page.size, page.total or number * page.size),
+            rows=min(done * page.size, page.total or done * page.size),
             total=page.total,
         )
         return page
@@ -253,13 +299,25 @@ class PagedStream(BetterDataStream):
         Returns:
             Whether they do.
         """
-        if not self._is_checked:
-            try:
-                oldest = self.read_page(self._sorted(context, "asc"), 1)
-            except BadRequestError:
-                return False
-            self._is_checked = is_turned(newest, oldest, self._key, self._changed_at)
-        return self._is_checked
+        return self._turns or self._read_oldest(context, newest) is not None
+
+    def _read_oldest(self, context: dict[str, Any], newest: Page) -> Page | None:
+        """Return the first page, oldest first, if the list turns when it is asked to.
+
+        Args:
+            context: The list's parameters.
+            newest: The page that came with the newest rows asked for.
+
+        Returns:
+            The page; None if the server doesn't sort.
+        """
+        self._turns = False
+        try:
+            oldest = self.read_page(self._sorted(context, "asc"), 1)
+        except BadRequestError:
+            return None
+        self._turns = is_turned(newest, oldest, self._key, self._changed_at)
+        return oldest if self._turns else None
 
     def _give_up_sorting(self, why: str) -> None:
         if self._sorts:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
     from datetime import datetime
 
+    from tap_betterdata.backward import BackwardSweep
     from tap_betterdata.pages import Page, Row
     from tap_betterdata.sweep import Sweep
 
@@ -25,6 +26,7 @@ class Reading:
     Attributes:
         read: Reads a page.
         sweep: Makes a sweep that begins with a page in hand.
+        backward: Makes one from the newest rows to the oldest, if the list suits it.
         key: Returns the key of a row.
         version: Returns when a row was changed, if it says so.
         since: Only rows changed at or after this are given, and those that don't say;
@@ -47,6 +49,7 @@ class Reading:
 
     read: Callable[[int], Page]
     sweep: Callable[..., Sweep]
+    backward: Callable[[Page], BackwardSweep | None]
     key: Callable[[Row], Hashable]
     version: Callable[[Row], datetime | None]
     since: datetime | None
@@ -61,7 +64,7 @@ class Reading:
     unstamped: int = field(default=0, init=False)
     left: Rest | None = field(default=None, init=False)
     ordered: bool = field(default=True, init=False)
-    sweeps: list[Sweep] = field(default_factory=list, init=False)
+    sweeps: list[Sweep | BackwardSweep] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         """Prepare what is kept while the reading goes on."""
@@ -80,7 +83,7 @@ class Reading:
         if self.rest:
             yield from self._go_on(first, self.rest)
         else:
-            yield from self._give(self.sweep(first, stop_before=self._stop))
+            yield from self._begin(first)
         self.ordered = all(sweep.ordered is not False for sweep in self.sweeps)
         if self._is_partial and self.ordered:
             self.ordered = self.sorts(first)
@@ -122,6 +125,25 @@ class Reading:
         """Whether all sweeps were."""
         return all(sweep.exact for sweep in self.sweeps)
 
+    def _begin(self, first: Page) -> Iterator[list[Row]]:
+        """Read the list from its first page on."""
+        back = self._backward(first)
+        if back is None:
+            yield from self._give(self.sweep(first, stop_before=self._stop))
+            return
+        yield from self._give(back)
+        again = None
+        if back.ordered and not back.settled:
+            # Rows may have gone to the front before they were read.
+            again = self.sweep(self.read(1), stop_before=back.newest)
+            yield from self._give(again, instead_of=self.left)
+        back.agree(again)
+        if back.doubts:
+            self.left = None
+
+    def _backward(self, first: Page) -> BackwardSweep | None:
+        return None if self.since else self.backward(first)
+
     def _go_on(self, first: Page, rest: Rest) -> Iterator[list[Row]]:
         """Read what came to the front since, what was left, and the front again."""
         front = self.sweep(first, stop_before=earlier(rest.top, self.lookback))
@@ -136,9 +158,9 @@ class Reading:
             version=self.version,
         )
         if page.number == 1:
-            yield from self._give(self.sweep(page, stop_before=self._stop))
+            yield from self._begin(page)
             return
-        back = self.sweep(
+        back = self._backward(page) or self.sweep(
             page, start_page=page.number, front=front.newest, stop_before=self._stop
         )
         top = max(rest.top, self._cap(front.newest))
@@ -151,7 +173,7 @@ class Reading:
 
     def _give(
         self,
-        sweep: Sweep,
+        sweep: Sweep | BackwardSweep,
         known: Rest | None = None,
         *,
         skip: Rest | None = None,
@@ -203,7 +225,10 @@ class Reading:
             self.newest = newest if self.newest is None else max(newest, self.newest)
 
     def _note(
-        self, sweep: Sweep, known: Rest | None, versions: list[datetime | None]
+        self,
+        sweep: Sweep | BackwardSweep,
+        known: Rest | None,
+        versions: list[datetime | None],
     ) -> Rest | None:
         """Return what will have been sent with these rows, if order and total tell."""
         if not sweep.ordered or sweep.doubts or sweep.total is None:

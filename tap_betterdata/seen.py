@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
 _BITS = 64
 _MASK = (1 << _BITS) - 1
@@ -52,6 +53,10 @@ class Seen:
     def __len__(self) -> int:
         """Return how many there are."""
         return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        """Return them, sorted."""
+        return chain.from_iterable(self._shelves)
 
     def __contains__(self, mark: object) -> bool:
         """Say whether a fingerprint is in the set."""

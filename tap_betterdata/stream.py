@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers.types import Context, Record
 
+    from tap_betterdata.backward import BackwardSweep
     from tap_betterdata.pages import Page, Row
 
 T = TypeVar("T")
@@ -246,16 +247,30 @@ class BetterDataStream(ApiStream):
         Returns:
             The sweep, not begun.
         """
-        return Sweep(
-            read=read,
-            read_ahead=lambda numbers: self.run.workers.ahead(
-                begun.pop(number) if number in begun else partial(read, number)
-                for number in numbers
-            ),
-            **options,
+        return Sweep(read, partial(self.read_ahead, read, begun), **options)
+
+    def read_ahead(
+        self,
+        read: Callable[[int], Page],
+        begun: MutableMapping[int, Future[Page]],
+        numbers: Iterable[int],
+    ) -> Iterator[Page]:
+        """Read pages of a list, several in flight.
+
+        Args:
+            read: Reads a page.
+            begun: Pages that have been asked for already.
+            numbers: Which pages.
+
+        Returns:
+            The pages, in the order asked for.
+        """
+        return self.run.workers.ahead(
+            begun.pop(number) if number in begun else partial(read, number)
+            for number in numbers
         )
 
-    def judge(self, sweep: Sweep, context: dict[str, Any]) -> bool:
+    def judge(self, sweep: Sweep | BackwardSweep, context: dict[str, Any]) -> bool:
         """Say so if a sweep that has ended was not exact.
 
         Args:

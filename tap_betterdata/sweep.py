@@ -201,8 +201,7 @@ class Sweep:
         """How many extra requests may be made."""
         if self.extra is not None:
             return self.extra
-        pages = max(self._expected or 0, self._pages)
-        return max(LEAST_EXTRA, _ceil(pages, EXTRA_SHARE))
+        return allowance(max(self._expected or 0, self._pages))
 
     # The sweep
 
@@ -742,6 +741,18 @@ class Sweep:
             end = self._place(view) - 1
             self._edges.setdefault(view.marks[0], end + 1 - len(view.marks))
             self._edges.setdefault(view.marks[-1], end)
+
+
+def allowance(pages: int) -> int:
+    """Return how many extra requests may be made unless it is said.
+
+    Args:
+        pages: How many pages the list has.
+
+    Returns:
+        A tenth of them, at least 10.
+    """
+    return max(LEAST_EXTRA, _ceil(pages, EXTRA_SHARE))
 
 
 def _ceil(count: int, size: int) -> int:

@@ -10,12 +10,14 @@ from bisect import insort
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import cycle
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import HealthCheck, settings
 
+from tap_betterdata.backward import BackwardSweep, suits
 from tap_betterdata.pages import Page
 from tap_betterdata.sweep import PagesRepeatError, Sweep
 
@@ -77,6 +79,8 @@ class Model:
         picks: Which of those in flight is answered next, over and over.
         same: How many rows share a version at first.
         undated: Each how many-th row has no version at first; 0 for none.
+        mirrored: Whether rows of one version turn with the rest when the oldest are
+            asked for first.
         wrap: Changes a page on its way out: a server that lies.
         requests: How many requests were answered.
         gone: The rows that were deleted.
@@ -92,6 +96,7 @@ class Model:
     picks: Sequence[int] = (0,)
     same: int = 1
     undated: int = 0
+    mirrored: bool = True
     wrap: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     requests: int = 0
     gone: dict[str, int] = field(default_factory=dict)
@@ -155,30 +160,35 @@ class Model:
             insort(self.rows, row, key=self.sort_key)
         self.touched.setdefault(row["id"], []).append(self.requests)
 
-    def answer(self, number: int, started: float) -> Page:
-        """Answer a request."""
+    def answer(self, number: int, started: float, *, turned: bool = False) -> Page:
+        """Answer a request, with the other end of the list first if it is turned."""
         self.requests += 1
         for change in self.pending[self.requests]:
             self.apply(change)
         self.clock += 1
         total = len(self.rows)
+        rows = self.rows
+        if turned:
+            rows = rows[::-1] if self.mirrored else sorted(rows, key=_oldest)
         page: dict[str, Any] = {
-            "rows": self.rows[(number - 1) * self.size : number * self.size],
+            "rows": rows[(number - 1) * self.size : number * self.size],
             "size": self.size,
             "total": total,
             "total_pages": -(-total // self.size),
         }
         if self.wrap:
-            extra = {"number": number, "all": self.rows, "request": self.requests}
+            extra = {"number": number, "all": rows, "request": self.requests}
             page = {k: v for k, v in self.wrap({**page, **extra}).items() if k in page}
         return Page(number=number, started=started, ended=self.clock, **page)
 
-    def read(self, number: int) -> Page:
+    def read(self, number: int, *, turned: bool = False) -> Page:
         """Read a page by itself."""
         self.clock += 1
-        return self.answer(number, self.clock)
+        return self.answer(number, self.clock, turned=turned)
 
-    def read_ahead(self, numbers: Iterable[int]) -> Iterator[Page]:
+    def read_ahead(
+        self, numbers: Iterable[int], *, turned: bool = False
+    ) -> Iterator[Page]:
         """Read pages, several in flight, answered in any order."""
         remaining = iter(numbers)
         picks = cycle(self.picks)
@@ -194,7 +204,7 @@ class Model:
                 return
             while order[0] not in answers:
                 number, started = begun.pop(next(picks) % len(begun))
-                answers[number] = self.answer(number, started)
+                answers[number] = self.answer(number, started, turned=turned)
             yield answers.pop(order.pop(0))
 
     def steady(self) -> set[str]:
@@ -232,11 +242,91 @@ def sweep_of(model: Model, kind: type[Sweep] = Sweep, **options: Any) -> Sweep:
     )
 
 
+class Whole:
+    """A sweep back through the list, and over its front again where rows moved."""
+
+    def __init__(self, back: BackwardSweep, model: Model) -> None:
+        """Begin with the sweep back."""
+        self.back = back
+        self.sweeps: list[BackwardSweep | Sweep] = [back]
+        self._model = model
+        self._given: set[str] = set()
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        """Read."""
+        for rows in self.back:
+            yield self._new(rows)
+        if self.back.settled or not self.back.ordered:
+            self.back.agree()
+        else:
+            yield from self._front()
+
+    def _front(self) -> Iterator[list[Row]]:
+        front = sweep_of(self._model, newest_first=True, stop_before=self.back.newest)
+        self.sweeps.append(front)
+        for rows in front:
+            if new := self._new(rows):
+                yield new
+        self.back.agree(front)
+
+    def _new(self, rows: list[Row]) -> list[Row]:
+        new = [row for row in rows if row["id"] not in self._given]
+        self._given.update(row["id"] for row in new)
+        return new
+
+    @property
+    def distinct(self) -> int:
+        return len(self._given)
+
+    @property
+    def exact(self) -> bool:
+        return all(sweep.exact for sweep in self.sweeps)
+
+    @property
+    def doubts(self) -> list[str]:
+        return [doubt for sweep in self.sweeps for doubt in sweep.doubts]
+
+    @property
+    def requests(self) -> int:
+        return sum(sweep.requests for sweep in self.sweeps)
+
+    @property
+    def extra_requests(self) -> int:
+        return sum(sweep.extra_requests for sweep in self.sweeps)
+
+    @property
+    def allowance(self) -> int:
+        return sum(sweep.allowance for sweep in self.sweeps)
+
+
+def whole_of(
+    model: Model,
+    kind: type[Whole] = Whole,
+    sweep: type[BackwardSweep] = BackwardSweep,
+    **options: Any,
+) -> Whole | None:
+    """Prepare to read from the newest rows to the oldest, if the list suits that."""
+    top = model.read(1)
+    if not suits(top, lambda row: row["updatedAt"]):
+        return None
+    back = sweep(
+        top,
+        model.read(1, turned=True),
+        partial(model.read, 1),
+        partial(model.read, turned=True),
+        partial(model.read_ahead, turned=True),
+        lambda row: row["id"],
+        lambda row: row["updatedAt"],
+        **options,
+    )
+    return kind(back, model)
+
+
 @dataclass
 class Outcome:
     """What a sweep came to."""
 
-    sweep: Sweep
+    sweep: Sweep | Whole
     came: list[Row]
     missing: set[str]
 
@@ -245,7 +335,7 @@ class Outcome:
         return not self.missing or not self.sweep.exact
 
 
-def run(model: Model, sweep: Sweep) -> Outcome:
+def run(model: Model, sweep: Sweep | Whole) -> Outcome:
     """Sweep, and check what holds whatever happens."""
     came: list[Row] = []
     repeats = False

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tap_betterdata import backward
+from tap_betterdata.backward import BackwardSweep, suits
 from tap_betterdata.reading import Reading, is_turned
 from tap_betterdata.resume import read_rest
 from tap_betterdata.sweep import Sweep
@@ -61,6 +65,7 @@ class Reader:
         return Reading(
             read=self.model.read,
             sweep=self._sweep,
+            backward=self._backward,
             key=_key,
             version=_version,
             since=self.bookmark and self.bookmark - LOOKBACK,
@@ -83,12 +88,22 @@ class Reader:
             **{"newest_first": True, **options},
         )
 
+    def _backward(self, first: Page) -> BackwardSweep | None:
+        with patch.object(backward, "LEAST_PAGES", 3):
+            if not suits(first, _version):
+                return None
+        oldest = self._oldest()
+        if not is_turned(first, oldest, _key, _version):
+            return None
+        read = partial(self.model.read, turned=True)
+        ahead = partial(self.model.read_ahead, turned=True)
+        return BackwardSweep(
+            first, oldest, partial(self.model.read, 1), read, ahead, _key, _version
+        )
+
     def _oldest(self) -> Page:
         """Ask for the oldest first, which a server that doesn't sort ignores."""
-        page = self.model.read(1)
-        if self.model.order != "newest":
-            return page
-        return replace(page, rows=self.model.rows[: -page.size - 1 : -1])
+        return self.model.read(1, turned=self.model.order == "newest")
 
     def run(self, cut: int | None = None, behind: int = 0) -> Reading:
         """Read once.
@@ -153,6 +168,7 @@ def histories(
         size=draw(st.integers(2, 6)),
         changes=draw(st.lists(changes(kinds, (2, 60)), max_size=12)),
         same=draw(st.sampled_from([1, 1, 1000])),
+        mirrored=draw(st.booleans()),
         **fixed,
     )
     runs = st.tuples(

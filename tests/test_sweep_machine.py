@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tap_betterdata import backward
 from tests.sweep_model import (
     EPOCH,
     ORDERS,
@@ -29,13 +30,15 @@ from tests.sweep_model import (
     run,
     sweep_of,
     thorough,
+    whole_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import pytest
+
     from tap_betterdata.pages import Page
-    from tap_betterdata.sweep import Sweep
 
 # Where nothing but the count tells, one change must be understood before the next.
 APART = 16
@@ -54,7 +57,7 @@ class HeldModel(Model):
     def __post_init__(self) -> None:
         """Fill the list."""
         super().__post_init__()
-        self.asked: list[tuple[int, float]] = []
+        self.asked: list[tuple[int, float, bool]] = []
         self.answers: dict[int, Page] = {}
         self.turn: SimpleQueue[str] = SimpleQueue()
         self.go_on: SimpleQueue[None] = SimpleQueue()
@@ -65,16 +68,18 @@ class HeldModel(Model):
         Returns:
             Whether the sweep goes on.
         """
-        number, started = self.asked.pop(pick % len(self.asked))
-        self.answers[number] = self.answer(number, started)
+        number, started, turned = self.asked.pop(pick % len(self.asked))
+        self.answers[number] = self.answer(number, started, turned=turned)
         self.go_on.put(None)
         return self.turn.get(timeout=60) == ASKING
 
-    def read(self, number: int) -> Page:
+    def read(self, number: int, *, turned: bool = False) -> Page:
         """Read a page by itself."""
-        return next(self.read_ahead([number]))
+        return next(self.read_ahead([number], turned=turned))
 
-    def read_ahead(self, numbers: Iterable[int]) -> Iterator[Page]:
+    def read_ahead(
+        self, numbers: Iterable[int], *, turned: bool = False
+    ) -> Iterator[Page]:
         """Read pages, several in flight, answered as the machine wants it."""
         remaining = iter(numbers)
         order: list[int] = []
@@ -84,7 +89,7 @@ class HeldModel(Model):
                     len(order) < self.width and (n := next(remaining, None)) is not None
                 ):
                     self.clock += 1
-                    self.asked.append((n, self.clock))
+                    self.asked.append((n, self.clock, turned))
                     order.append(n)
                 if not order:
                     return
@@ -107,7 +112,7 @@ class SweepMachine(RuleBasedStateMachine):
         super().__init__()
         self.goes_on = False
         self.calm = APART
-        self.sweep: Sweep | None = None
+        self.began = False
         self.outcomes: list[Outcome | BaseException] = []
 
     @initialize(
@@ -115,8 +120,10 @@ class SweepMachine(RuleBasedStateMachine):
         size=st.integers(1, 6),
         order=st.sampled_from(["newest", "newest", *sorted(ORDERS)]),
         width=st.sampled_from([1, 1, 4]),
-        same=st.sampled_from([1, 1, 1000]),
+        same=st.sampled_from([1, 1, 300, 1000]),
+        mirrored=st.booleans(),
         newest_first=st.booleans(),
+        goes_back=st.booleans(),
     )
     def begin(  # noqa: PLR0913 - a list and a sweep have so many sides
         self,
@@ -126,22 +133,37 @@ class SweepMachine(RuleBasedStateMachine):
         width: int,
         same: int,
         *,
+        mirrored: bool,
         newest_first: bool,
+        goes_back: bool,
     ) -> None:
         """Start the sweep; it asks for its first page."""
-        self.model = HeldModel(count, size, order, width=width, same=same)
+        self.model = HeldModel(
+            count, size, order, width=width, same=same, mirrored=mirrored
+        )
+        self.began = True
         self.is_newest = newest_first and order == "newest"
-        self.sweep = sweep_of(self.model, newest_first=newest_first, started_at=EPOCH)
-        self.thread = threading.Thread(target=self._sweep, daemon=True)
+        self.goes_back = goes_back and self.is_newest
+        self.thread = threading.Thread(
+            target=self._sweep, args=(newest_first,), daemon=True
+        )
         self.thread.start()
         self.goes_on = self.model.turn.get(timeout=60) == ASKING
         # Before the first answer nothing has begun.
         self._answer(0)
 
-    def _sweep(self) -> None:
-        assert self.sweep is not None
+    def _sweep(self, newest_first: bool) -> None:  # noqa: FBT001 - of a thread
         try:
-            self.outcomes.append(run(self.model, self.sweep))
+            whole = whole_of(self.model) if self.goes_back else None
+            if whole:
+                self.outcomes.append(run(self.model, whole))
+            else:
+                self.goes_back = False
+                self.model.requests = 0
+                sweep = sweep_of(
+                    self.model, newest_first=newest_first, started_at=EPOCH
+                )
+                self.outcomes.append(run(self.model, sweep))
         except BaseException as error:  # noqa: BLE001 - raised by the machine
             self.outcomes.append(error)
         self.model.turn.put(DONE)
@@ -167,7 +189,7 @@ class SweepMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Answer what is left to answer, and look what came of it."""
-        if self.sweep is None:
+        if not self.began:
             return
         while self.goes_on:
             self._answer(0)
@@ -183,7 +205,10 @@ class SweepMachine(RuleBasedStateMachine):
         assert outcome.honest or excused, outcome.missing
 
 
-def test_whatever_happens_nothing_is_missed_in_silence() -> None:
+def test_whatever_happens_nothing_is_missed_in_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backward, "LEAST_PAGES", 3)
     run_state_machine_as_test(
         SweepMachine, settings=settings(thorough, stateful_step_count=25)
     )

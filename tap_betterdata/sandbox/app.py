@@ -270,7 +270,7 @@ class App:
             raise ApiError(400, f"Cannot sort by {field}", parameter="sortBy")
         if order not in ("asc", "desc"):
             raise ApiError(400, "sortOrder is asc or desc", parameter="sortOrder")
-        return field, order == "desc"
+        return field, order == "desc" or self.options.sort == "down"
 
     # -- delivery --------------------------------------------------------------
 

@@ -34,7 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     forbidden_locations: str = ""
     atp_all_locations: bool = False
     over_max: Literal["clamp", "reject"] = "clamp"
-    sort: Literal["honour", "ignore", "reject"] = "honour"
+    sort: Literal["honour", "down", "ignore", "reject"] = "honour"
     error_shape: Literal["string", "object"] = "string"
 
     # The rate limit; 0 is unlimited.

@@ -190,6 +190,15 @@ def test_sort_modes(run: Run, mode: str, params: dict[str, str], status: int) ->
         assert response.json()["code"] == "VALIDATION_ERROR"
 
 
+def test_a_server_may_sort_downwards_only(run: Run) -> None:
+    client = run("sort=down&items=30")
+    orders = [
+        [item["id"] for item in client.read(INVENTORY, sortBy="id", **order)["items"]]
+        for order in ({"sortOrder": "asc"}, {"sortOrder": "desc"})
+    ]
+    assert orders[0] == orders[1] == sorted(orders[0], reverse=True)
+
+
 def test_atp_agrees_with_the_inventory(client: Client) -> None:
     rows = client.read(ATP, locationId="loc_002", limit=200)["products"]
     expected: dict[str, tuple[int, int]] = {}
