@@ -147,6 +147,7 @@ class BackwardSweep:
             self._front.update(zip(self._marks(self.top), versions, strict=True))
         # Requests that began before this may be older than a move.
         self._doubtful_till = -math.inf
+        self._is_searching = False
         self._stale: list[int] = []
         self._suspects: list[int] = []
         self._drawn = 0  # by how many places, since pages were stale
@@ -159,6 +160,11 @@ class BackwardSweep:
     def exact(self) -> bool:
         """Whether it has ended and all rows that didn't move to the end have come."""
         return self._ended and not self.doubts
+
+    @property
+    def passed_all(self) -> bool:
+        """Whether no row newer than the last that came may still come."""
+        return not self._stale and not self._is_searching
 
     @property
     def distinct(self) -> int:
@@ -222,9 +228,10 @@ class BackwardSweep:
     def _pages(self) -> Iterator[Page]:
         while self._next > 1:
             for page in self._read_from(self._next):
-                hides = page.number == self._begin and self._hides_rows(page)
+                if page.number == self._begin:
+                    self._is_searching = self._hides_rows(page)
                 yield page
-                if hides:
+                if self._is_searching:
                     yield from self._search(page.number)
                 if self._stale and self._is_time(page):
                     yield from self._resolve(page)
@@ -241,6 +248,7 @@ class BackwardSweep:
         for again in self._look_again([number + 1, number]):
             versions = self._versions(again)
             yield again
+        self._is_searching = False
         if not versions or not _is_newer(self._seam, versions[0]):
             self._land()
 
@@ -396,10 +404,10 @@ class BackwardSweep:
         if self._drawn < self._size and not self._one_by_one and self._is_calm():
             again = self._suspects
             self.settled = True
-        else:
+        elif not self._one_by_one:
             self._land()
-        self._stale, self._suspects, self._drawn = [], [], 0
         yield from self._look_again(again)
+        self._stale, self._suspects, self._drawn = [], [], 0
 
     def _is_calm(self) -> bool:
         """Look whether nothing has come to the front."""

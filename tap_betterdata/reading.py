@@ -237,7 +237,9 @@ class Reading:
             return None
         top = known.top if known else self._cap(sweep.newest)
         dated = [version for version in versions if version is not None]
-        reached = min([known.reached if known else top, *dated])
+        reached = known.reached if known else top
+        if sweep.passed_all:
+            reached = min([reached, *dated])
         return Rest(top, reached, (known.rows if known else 0) + len(versions))
 
     def _cap(self, newest: datetime) -> datetime:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -203,7 +204,11 @@ def test_nothing_is_lost_where_the_order_is_honoured(
 
 
 @thorough
-@given(histories(kinds=("insert", "update"), width=4, picks=(2, 0, 3, 1)))
+@given(
+    st.sampled_from([("insert", "update"), ("delete",)]).flatmap(
+        lambda kinds: histories(kinds=kinds, width=4, picks=(2, 0, 3, 1))
+    )
+)
 def test_nothing_is_lost_with_pages_in_flight(
     history: tuple[Reader, list[Any]],
 ) -> None:
@@ -229,3 +234,17 @@ def test_what_changes_while_the_place_is_looked_for_is_not_lost(moment: int) -> 
     reader.run(cut=5)
     model.pending[model.requests + moment].append(Change(0, "update", 0.99))
     assert reader.run().is_exact
+
+
+def test_a_state_covers_nothing_that_pages_in_flight_may_have_missed() -> None:
+    for moment, cut, where in product(range(3, 9), range(1, 9), (0.6, 0.9)):
+        model = Model(
+            count=58,
+            size=4,
+            changes=[Change(moment, "delete", where)],
+            width=4,
+            picks=(1, 0, 3, 0, 0),
+        )
+        reader = Reader(model)
+        reader.run(cut=cut)
+        assert reader.run().is_exact
