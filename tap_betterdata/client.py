@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from functools import cached_property
+from copy import copy
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_PAUSE = 60.0
+# Of so many lists a request is kept; no more are read at once.
+_MOST_LISTS = 64
 _OK = 200
 _BAD_REQUEST = 400
 _UNAUTHORIZED = 401
@@ -85,6 +88,7 @@ class ApiStream(RESTStream[int]):
         self.requests = 0
         self.waited = 0.0
         self.retries = 0
+        self._first_of = lru_cache(_MOST_LISTS)(self._prepare_first)
 
     @property
     @override
@@ -140,7 +144,8 @@ class ApiStream(RESTStream[int]):
         request = super().get_http_request(page=page)
         request.params.update(page.stream_context or {})
         if page.next_page_token is not None:
-            request.params |= {"page": page.next_page_token, "limit": self.limit}
+            # The page comes last, so that only the end of the URL differs.
+            request.params |= {"limit": self.limit, "page": page.next_page_token}
         return request
 
     def read_page(self, context: Mapping[str, Any], number: int) -> Page:
@@ -232,7 +237,9 @@ class ApiStream(RESTStream[int]):
             return response
 
         try:
-            self.request_decorator(exchange)(self._prepare(context, number), context)
+            self.request_decorator(exchange)(
+                self._prepare_page(context, number), context
+            )
         except TapError as error:
             if error is not self.run.end:
                 error.args = (f"{where}: {error}",)
@@ -271,6 +278,27 @@ class ApiStream(RESTStream[int]):
             response = self.requests_session.send(request)
             if response.status_code != _TOO_MANY_REQUESTS:
                 return response
+
+    def _prepare_page(
+        self, context: Mapping[str, Any], number: int | None
+    ) -> requests.PreparedRequest:
+        """Prepare a request; those for the pages of a list differ in the number only.
+
+        The SDK takes a third as long to prepare a request as it takes to be answered by
+        a server nearby, so it prepares that for the first page of each list.
+        """
+        if number is None:
+            return self._prepare(context, None)
+        request = copy(self._first_of(tuple(context.items()), self.limit))
+        request.url = f"{str(request.url).removesuffix('1')}{number}"
+        return request
+
+    def _prepare_first(
+        self, context: tuple[tuple[str, Any], ...], limit: int | None
+    ) -> requests.PreparedRequest:
+        """Prepare the request for the first page of a list, of a size."""
+        del limit
+        return self._prepare(dict(context), 1)
 
     def _prepare(
         self, context: Mapping[str, Any], number: int | None

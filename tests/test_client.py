@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -365,6 +366,25 @@ def test_requests_are_sent_as_documented(tap: Runner, sandbox: Sandbox) -> None:
         assert request.headers["Authorization"] == f"Bearer {sandbox.api_key}"
         assert request.headers["Content-Type"] == "application/json"
         assert request.headers["User-Agent"] == "stock-keeper/7"
+
+
+def test_pages_differ_in_their_number_alone(tap: Runner, sandbox: Sandbox) -> None:
+    locations = sandbox.company.location_ids
+    config = config_for(sandbox, page_size=11, location_ids=locations)
+    tap(config, catalog=catalog_of("inventory")).check()
+    asked: dict[str, list[int]] = defaultdict(list)
+    for request in sandbox.requests:
+        params = dict(request.params)
+        asked[params["locationId"]].append(int(params.pop("page")))
+        assert params == {
+            "locationId": params["locationId"],
+            "sortBy": "updatedAt",
+            "sortOrder": "desc",
+            "limit": "11",
+        }
+    assert sorted(asked) == sorted(locations)
+    for pages in asked.values():
+        assert sorted(pages) == list(range(1, len(pages) + 1))
 
 
 def test_the_tap_says_its_name_and_version(tap: Runner, sandbox: Sandbox) -> None:
