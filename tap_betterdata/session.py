@@ -144,21 +144,12 @@ class ApiSession(requests.Session):
         self._budget.observe(response.status_code, response.headers)
         return response
 
-    @override
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Follow no redirect, and don't read its body to prepare for that.
-
-        Args:
-            resp: The answer.
-        """
-        del resp
-
     def _exchange(self, request: requests.PreparedRequest) -> requests.Response:
         _exchange.ends = time.monotonic() + self._deadline
         try:
-            response = super().send(
+            # Not by `Session.send`: there are no hooks, cookies or redirects to heed.
+            response = self.get_adapter(str(request.url)).send(
                 request,
-                allow_redirects=False,
                 timeout=(min(CONNECT_TIMEOUT, self._deadline), self._deadline),
                 **self._environment_for(request),
             )
