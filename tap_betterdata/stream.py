@@ -332,7 +332,7 @@ class BetterDataStream(ApiStream):
         )
         for answer in self.answers():
             if self.wants(answer):
-                records = [conform(record) for record in self.records_of(answer)]
+                records = conform(self.records_of(answer))
                 if self.is_flat:
                     self._check_distinct(records)
                 # Not before: what can't be read must be asked for again.

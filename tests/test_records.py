@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from singer_sdk import typing as th
 
 from tap_betterdata.errors import ValueUnreadableError
-from tap_betterdata.records import Conformer
+from tap_betterdata.records import Conformer, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SCHEMA = th.PropertiesList(
     th.Property("id", th.StringType, required=True),
@@ -35,8 +38,16 @@ SCHEMA = th.PropertiesList(
 LOGGER = logging.getLogger("records")
 
 
-def conformer() -> Conformer:
-    return Conformer("stock", SCHEMA, ["id"], LOGGER)
+def conformer() -> Callable[[Row], Row]:
+    """A reader of single rows, which come out alike whatever stands beside them."""
+    conform = Conformer("stock", SCHEMA, ["id"], LOGGER)
+
+    def read_row(row: Row) -> Row:
+        (record,) = conform([row])
+        assert conform([row, {"id": "other", "name": None}, row])[::2] == [record] * 2
+        return record
+
+    return read_row
 
 
 def read(name: str, value: object) -> Any:
@@ -72,6 +83,46 @@ def test_an_unknown_field_is_left_out_with_one_warning(
     assert all(warning.startswith("stock: ") for warning in warnings)
     assert re.search(r"[ :]shelf\b", warnings[0])
     assert re.search(r"\bchannels\.shelf\b", warnings[1])
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "id": st.sampled_from(["1", 2]),
+                "shelf": st.none(),
+                "name": st.sampled_from([None, "x", 7]),
+                "quantity": st.sampled_from([None, 1, "1", "1.0", Decimal("1.00")]),
+                "day": st.sampled_from([None, "2024-12-31", "20241231", "soon", 5]),
+                "at": st.sampled_from([None, "2024-12-31T00:00:00Z", "soon"]),
+                "channels": st.sampled_from([None, [], [{"atp": "1.0"}]]),
+            }
+        )
+    )
+)
+def test_a_page_of_rows_is_read_as_each_of_them(rows: list[Row]) -> None:
+    conform = Conformer("stock", SCHEMA, ["id"], LOGGER)
+    before = repr(rows)
+    # Beside a row with other fields, they are read one by one.
+    *singly, _ = conform([*rows, {"id": "other"}])
+    together = conform(rows)
+    assert together == singly
+    # Numbers that are equal may still be written differently.
+    assert [repr(row.get("quantity")) for row in together] == [
+        repr(row.get("quantity")) for row in singly
+    ]
+    assert repr(rows) == before
+
+
+def test_a_page_with_one_value_that_cannot_be_read_names_its_record() -> None:
+    rows: list[Row] = [{"id": str(n), "quantity": str(n)} for n in range(9)]
+    rows[7]["quantity"] = "many"
+    with pytest.raises(ValueUnreadableError, match="record with id '7' holds 'many'"):
+        Conformer("stock", SCHEMA, ["id"], LOGGER)(rows)
+
+
+def test_no_rows_are_no_records() -> None:
+    assert Conformer("stock", SCHEMA, ["id"], LOGGER)([]) == []
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False))
