@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
-ROWS = [{"id": "é", "cost": Decimal("10.50")}, {"id": "\ud800", "cost": 2**70}]
+ROWS = [{"id": "é\n", "cost": Decimal("10.50")}, {"id": "\ud800", "cost": 2**70}]
 
 
 @given(objects)
@@ -63,6 +63,15 @@ def test_records_are_what_the_sdk_would_write(
     times = {datetime.fromisoformat(line.pop("time_extracted")) for line in written}
     assert times == {NOW}
     assert written[: len(ROWS)] == written[len(ROWS) :]
+
+
+@pytest.mark.parametrize("rows", [[], ROWS[:1], ROWS[:1] * 3, [{}]])
+def test_pages_of_any_length_are_written(
+    rows: list[dict[str, Any]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    LineWriter().write_records("stock", rows, version=None, extracted=NOW)
+    lines = capfd.readouterr().out.splitlines()
+    assert [json.loads(line, parse_float=Decimal)["record"] for line in lines] == rows
 
 
 def test_nothing_is_held_back(tmp_path: Path) -> None:
