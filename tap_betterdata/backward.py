@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from tap_betterdata.seen import Seen, fingerprint
@@ -193,15 +194,17 @@ class BackwardSweep:
             Rows whose keys have not come before, newest first, a list for each page
             that has any.
         """
-        yield self._take(self.top.rows, self._marks(self.top))
+        yield list(compress(self.top.rows, map(self.seen.add, self._marks(self.top))))
         for page in self._pages():
             marks = self._marks(page)
-            if not self._follow(page, marks):
+            # Of two rows with one key on a page, the newer one counts.
+            new = [*map(self.seen.add, reversed(marks))][::-1]
+            if not self._follow(page, marks, new):
                 self.ordered = False
                 self.doubts.append("The list was not sorted while it was read.")
                 return
-            if rows := self._take(reversed(page.rows), reversed(marks)):
-                yield rows
+            if any(new):
+                yield [*compress(page.rows, new)][::-1]
         if self._lacking:
             self.doubts.append(
                 f"Pages had {self._lacking} rows fewer than the total promises."
@@ -312,22 +315,36 @@ class BackwardSweep:
         fills = self._due == self._size
         return fills and self._versions(page)[-1:] == [self._floor]
 
-    def _follow(self, page: Page, marks: list[int]) -> bool:
-        """Take a page into account before its rows are known.
+    def _follow(self, page: Page, marks: list[int], new: list[bool]) -> bool:
+        """Take a page into account.
+
+        Args:
+            page: The page.
+            marks: The fingerprints of its keys.
+            new: Which of its rows have not come before.
 
         Returns:
             Whether it can follow the pages before, in a sorted list.
         """
-        versions = self._versions(page)
         if page.size != self._size or (page.number > 1 and marks == self._bottom):
             return False
-        if not self._is_sorted(marks, versions):
+        versions = [known for known in self._versions(page) if known is not None]
+        if len(versions) < len(new) or versions != sorted(versions):
             return False
+        # Rows that have not come, and are not newer than those that have.
+        below = [*compress(versions, new)]
+        if below and _is_newer(below[-1], self._floor):
+            below = [known for known in below if not _is_newer(known, self._floor)]
+        if not all(new[: len(below)]):
+            # Those that come again stand behind them, but for rows of one age.
+            again = new.index(False)
+            behind = [*compress(versions[again:], new[again:])]
+            if behind and _is_newer(self._floor, behind[0]):
+                return False
         if page.number != self._next:
             return True
-        below = sum(map(self._is_below, marks, versions))
         lacking = self._lacks(page)
-        moved = self._due - below - lacking
+        moved = self._due - len(below) - lacking
         if moved < 0 and self._due < self._size and versions[0] == self._floor:
             # Rows of one age fill the page, those that have come not among them: they
             # don't show how far it has moved.
@@ -340,29 +357,11 @@ class BackwardSweep:
             self._floor = versions[0]
         return moved >= 0
 
-    def _is_below(self, mark: int, version: datetime | None) -> bool:
-        """Say whether a row has not come, nor is newer than those that have not."""
-        return mark not in self.seen and not _is_newer(version, self._floor)
-
     def _lacks(self, page: Page) -> int:
         """Return how many rows too few a page has by its own total."""
         before = (page.number - 1) * self._size
         due = self._size if page.total is None else page.total - before
         return max(0, min(due, self._size) - len(page.rows))
-
-    def _is_sorted(self, marks: list[int], versions: list[datetime | None]) -> bool:
-        """Say whether a page is sorted, and rows that come again stand at its end."""
-        before = None
-        again = False
-        for mark, version in zip(marks, versions, strict=True):
-            if version is None or _is_newer(before, version):
-                return False
-            before = version
-            if mark in self.seen:
-                again = True
-            elif again and _is_newer(self._floor, version):
-                return False
-        return True
 
     def _heed(self, page: Page, moved: int) -> None:
         """Take a move into account: read one by one, or look out for stale pages."""
@@ -423,11 +422,6 @@ class BackwardSweep:
         """Whether pages in flight may be thrown away once more."""
         spent = self.extra_requests + self._thrown_away
         return spent < self.allowance
-
-    def _take(self, rows: Iterable[Row], marks: Iterable[int]) -> list[Row]:
-        """Return the rows that are new, of two with one key the first."""
-        add = self.seen.add
-        return [row for row, mark in zip(rows, marks, strict=True) if add(mark)]
 
     def _marks(self, page: Page) -> list[int]:
         return [fingerprint(self.key(row)) for row in page.rows]

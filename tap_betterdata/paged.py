@@ -6,7 +6,7 @@ import threading
 from abc import abstractmethod
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
@@ -383,8 +383,11 @@ class PagedStream(BetterDataStream):
     def _key(self, row: Row) -> str:
         return str(row.get(self.row_key))
 
-    def _changed_at(self, row: Row) -> datetime | None:
-        return read_stamp(row.get(self.replication_key or ""))
+    @cached_property
+    def _changed_at(self) -> Callable[[Row], datetime | None]:
+        """Returns when a row was changed, if it says so."""
+        field = self.replication_key or ""
+        return lambda row: read_stamp(row.get(field))
 
     def _rest(self, context: Mapping[str, Any], *, is_sorted: bool) -> Rest | None:
         """Return what a run that was cut short has sent, if this one can go on."""
