@@ -28,6 +28,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 from weakref import WeakKeyDictionary
@@ -71,6 +72,8 @@ class StoppedError(Exception):
     """The run is to stop, so no further request may be sent."""
 
 
+# Several answers come within one second, with the same `Date`.
+@lru_cache(maxsize=16)
 def _parse_moment(text: str) -> datetime | None:
     """Read an ISO-8601 or HTTP date.
 

@@ -201,7 +201,7 @@ def _rows(body: Mapping[str, Any]) -> list[Row]:
 
 
 def _is_list_of_objects(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(part, dict) for part in value)
+    return isinstance(value, list) and set(map(type, value)) <= {dict}
 
 
 def _count(pagination: Mapping[str, Any], name: str) -> int | None:
