@@ -102,6 +102,7 @@ class BackwardSweep:
         settled: Whether it is sure that none of them have gone to the end of the list.
         doubts: What is uncertain so far, in sentences.
         seen: The fingerprints of the keys of the rows that have come.
+        versions: Those of the rows that came last.
         stopped: Whether it ended early, as other sweeps do; never.
         start_page: The number of `top`.
     """
@@ -123,6 +124,7 @@ class BackwardSweep:
     settled: bool = field(default=True, init=False)
     doubts: list[str] = field(default_factory=list, init=False)
     seen: Seen = field(default_factory=Seen, init=False)
+    versions: list[datetime | None] = field(default_factory=list, init=False)
     stopped: bool = field(default=False, init=False)
     start_page: int = field(init=False)
 
@@ -194,16 +196,20 @@ class BackwardSweep:
             Rows whose keys have not come before, newest first, a list for each page
             that has any.
         """
-        yield list(compress(self.top.rows, map(self.seen.add, self._marks(self.top))))
+        new = [*map(self.seen.add, self._marks(self.top))]
+        self.versions = [*compress(self._versions(self.top), new)]
+        yield [*compress(self.top.rows, new)]
         for page in self._pages():
             marks = self._marks(page)
             # Of two rows with one key on a page, the newer one counts.
             new = [*map(self.seen.add, reversed(marks))][::-1]
-            if not self._follow(page, marks, new):
+            versions = self._versions(page)
+            if not self._follow(page, marks, versions, new):
                 self.ordered = False
                 self.doubts.append("The list was not sorted while it was read.")
                 return
             if any(new):
+                self.versions = [*compress(versions, new)][::-1]
                 yield [*compress(page.rows, new)][::-1]
         if self._lacking:
             self.doubts.append(
@@ -315,12 +321,19 @@ class BackwardSweep:
         fills = self._due == self._size
         return fills and self._versions(page)[-1:] == [self._floor]
 
-    def _follow(self, page: Page, marks: list[int], new: list[bool]) -> bool:
+    def _follow(
+        self,
+        page: Page,
+        marks: list[int],
+        stamps: list[datetime | None],
+        new: list[bool],
+    ) -> bool:
         """Take a page into account.
 
         Args:
             page: The page.
             marks: The fingerprints of its keys.
+            stamps: The versions of its rows.
             new: Which of its rows have not come before.
 
         Returns:
@@ -328,7 +341,7 @@ class BackwardSweep:
         """
         if page.size != self._size or (page.number > 1 and marks == self._bottom):
             return False
-        versions = [known for known in self._versions(page) if known is not None]
+        versions = [known for known in stamps if known is not None]
         if len(versions) < len(new) or versions != sorted(versions):
             return False
         # Rows that have not come, and are not newer than those that have.

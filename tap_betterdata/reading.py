@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from tap_betterdata.bookmarks import earlier
@@ -193,15 +194,17 @@ class Reading:
         is_first = self.since is None and skip is None and not self.given
         try:
             for rows in sweep:
-                versions = [self.version(row) for row in rows]
-                wanted = list(zip(rows, versions, strict=True))
-                if not is_first:
-                    wanted = [pair for pair in wanted if self._is_wanted(*pair, skip)]
-                self._date([version for _, version in wanted])
+                wanted, versions = rows, sweep.versions
                 self.left = known = self._note(sweep, known, versions)
                 if instead_of and (known is None or known.rows <= instead_of.rows):
                     self.left = instead_of
-                yield [row for row, _ in wanted]
+                if not is_first:
+                    pairs = zip(rows, versions, strict=True)
+                    are = [self._is_wanted(*pair, skip) for pair in pairs]
+                    wanted = [*compress(rows, are)]
+                    versions = [*compress(versions, are)]
+                self._date(versions)
+                yield wanted
         finally:
             if is_first:
                 self.given.fill(sweep.seen)

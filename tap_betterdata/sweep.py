@@ -134,6 +134,7 @@ class Sweep:
         """Prepare what is kept while the sweep goes on."""
         self._by_version = self.newest_first and self.version is not None
         self._seen = Seen()
+        self._came: list[Row] = []
         self._ended = False
         self._size = 0
         self._said_size = 0
@@ -173,6 +174,13 @@ class Sweep:
                 f"list could not be read again within {self.allowance} extra requests."
             )
         return found + self._other_doubts
+
+    @property
+    def versions(self) -> list[datetime | None]:
+        """Those of the rows that came last."""
+        if self.version is None:
+            return [None] * len(self._came)
+        return [self.version(row) for row in self._came]
 
     @property
     def passed_all(self) -> bool:
@@ -278,7 +286,7 @@ class Sweep:
             if batch:
                 if not self._by_version:
                     self._late += sum(map(self._is_late, batch.values()))
-                yield list(batch.values())
+                yield self._hand_out(batch)
             if self._ends(walk, view, new):
                 break
         walk.end()
@@ -310,6 +318,10 @@ class Sweep:
         if isinstance(walk.known, set):
             walk.known.update(view.marks)
         return len(self._seen) - before
+
+    def _hand_out(self, batch: dict[int, Row]) -> list[Row]:
+        self._came = list(batch.values())
+        return self._came
 
     def _is_newer(self, row: Row, other: Row) -> bool:
         if self.version is None:
@@ -687,7 +699,7 @@ class Sweep:
             batch: dict[int, Row] = {}
             self._take(main, view, batch)
             if batch:
-                yield list(batch.values())
+                yield self._hand_out(batch)
             for place, mark in enumerate(view.marks, (number - 1) * self._size):
                 if mark in self._edges:
                     moves.append((self._edges[mark], place - self._edges[mark]))
@@ -709,7 +721,7 @@ class Sweep:
             batch: dict[int, Row] = {}
             self._take(main, view, batch)
             if batch:
-                yield list(batch.values())
+                yield self._hand_out(batch)
             places = {m: p for p, m in enumerate(view.marks, (number - 1) * self._size)}
             known = places.keys() & self._edges.keys()
             moved = any(places[mark] != self._edges[mark] for mark in known)
