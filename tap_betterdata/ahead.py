@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# One thread that is ahead is enough where what it does takes less; more of them would
+# only be in each other's way.
+SLOW_S = 0.005
+
 
 class Workers:
     """A few threads that do what they are given.
@@ -39,6 +43,7 @@ class Workers:
             tuple[Future[object], Callable[[], object]] | None
         ] = queue.SimpleQueue()
         self._threads = 0
+        self._is_slow = False
         self._lock = threading.Lock()
 
     def ahead(self, tasks: Iterable[Callable[[], T] | Future[T]]) -> Iterator[T]:
@@ -69,8 +74,10 @@ class Workers:
                     waiting.append(begun)
                 if not waiting:
                     return
+                awaited: list[Future[Any]] = [waiting[0], self._end]
+                if not (self._is_slow or wait(awaited, SLOW_S, FIRST_COMPLETED).done):
+                    self._be_slow()
                 if not waiting[0].done():
-                    awaited: list[Future[Any]] = [waiting[0], self._end]
                     wait(awaited, return_when=FIRST_COMPLETED)
                 if self._end.done():
                     self._end.result()
@@ -96,13 +103,22 @@ class Workers:
         """
         future: Future[T] = Future()
         self._tasks.put((future, task))  # type: ignore[arg-type]
-        # Tasks may begin others.
-        with self._lock:
-            is_short = self._threads < self.count
-            self._threads += is_short
-        if is_short:
-            threading.Thread(target=self._work, daemon=True).start()
+        if self._is_slow or not self._threads:
+            self._start_threads(1)
         return future
+
+    def _be_slow(self) -> None:
+        """Do as much at once as is allowed, from now on."""
+        self._is_slow = True
+        self._start_threads(self._tasks.qsize())
+
+    def _start_threads(self, wanted: int) -> None:
+        # Tasks may begin others, so several threads may come here.
+        with self._lock:
+            wanted = min(wanted, self.count - self._threads)
+            self._threads += wanted
+        for _ in range(wanted):
+            threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
         while True:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_betterdata import ahead
 from tap_betterdata.ahead import Workers
 
 if TYPE_CHECKING:
@@ -101,6 +102,11 @@ def test_no_more_than_allowed_run_at_once(workers: int) -> None:
 
     list(Workers(workers).ahead([task] * (4 * workers)))
     assert most == workers
+
+
+def test_one_thread_does_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "SLOW_S", SECONDS)
+    assert len(set(Workers(8).ahead([threading.get_ident] * 100))) == 1
 
 
 def test_tasks_are_taken_only_as_they_are_begun() -> None:
