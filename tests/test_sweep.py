@@ -67,7 +67,7 @@ def models(draw: st.DrawFn, /, *, apart: int = 0, **fixed: Any) -> Model:
 extras = st.sampled_from([None, 0, 3, 1000])
 
 
-@thorough
+@settings(thorough, max_examples=EXAMPLES // 2)
 @given(models(order="newest"), extras)
 def test_newest_first_misses_nothing_in_silence(
     model: Model, extra: int | None
@@ -76,7 +76,7 @@ def test_newest_first_misses_nothing_in_silence(
     assert outcome.honest, outcome.missing
 
 
-@thorough
+@settings(thorough, max_examples=EXAMPLES // 2)
 @given(models(order="newest", width=4), extras)
 def test_newest_first_with_pages_in_flight(model: Model, extra: int | None) -> None:
     outcome = run(model, sweep_of(model, newest_first=True, extra=extra))
