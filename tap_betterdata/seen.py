@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,10 @@ def fingerprint(key: Hashable) -> int:
     return hash(key) * _SPREAD & _MASK
 
 
+def _new_shelves() -> defaultdict[int, array[int]]:
+    return defaultdict(partial(array, "Q"))
+
+
 class Seen:
     """A set of fingerprints that only grows.
 
@@ -47,7 +53,7 @@ class Seen:
 
     def __init__(self) -> None:
         """Make an empty set."""
-        self._shelves = [array("Q") for _ in range(1 << _SHELF_BITS)]
+        self._shelves = _new_shelves()
         self._count = 0
 
     def __len__(self) -> int:
@@ -55,14 +61,16 @@ class Seen:
         return self._count
 
     def __iter__(self) -> Iterator[int]:
-        """Return them, sorted."""
-        return chain.from_iterable(self._shelves)
+        """Return them, in any order."""
+        return chain.from_iterable(self._shelves.values())
 
     def __contains__(self, mark: object) -> bool:
         """Say whether a fingerprint is in the set."""
         if not isinstance(mark, int):
             return False
-        shelf = self._shelves[mark >> _SHIFT]
+        shelf = self._shelves.get(mark >> _SHIFT)
+        if shelf is None:
+            return False
         place = bisect_left(shelf, mark)
         return place < len(shelf) and shelf[place] == mark
 
@@ -72,7 +80,8 @@ class Seen:
         Args:
             other: The other set.
         """
-        self._shelves = [shelf[:] for shelf in other._shelves]
+        self._shelves = _new_shelves()
+        self._shelves.update((name, shelf[:]) for name, shelf in other._shelves.items())
         self._count = other._count
 
     def add(self, mark: int) -> bool:
