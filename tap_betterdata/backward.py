@@ -141,19 +141,22 @@ class BackwardSweep:
         versions = self._versions(self.top)
         self.newest = versions[0]
         self._floor = versions[-1]  # the oldest version that has come
+        marks = self._marks(self.top)
+        # Those of one age with the oldest row on `top`.
+        self._ties = set(compress(marks, [v == self._floor for v in versions]))
         self._lacking = 0
         self._next = self._begin  # the page that comes next
         self._last_total = self.total
         self._seam = self._floor
         self._front: set[tuple[int, datetime | None]] = set()
         if self.start_page == 1:
-            self._front.update(zip(self._marks(self.top), versions, strict=True))
+            self._front.update(zip(marks, versions, strict=True))
         # Requests that began before this may be older than a move.
         self._doubtful_till = -math.inf
         self._is_searching = False
         self._stale: list[int] = []
         self._suspects: list[int] = []
-        self._drawn = 0  # by how many places, since pages were stale
+        self._most = 0  # rows by the totals, since pages may be stale
         self._ended = False
         self._one_by_one = 0  # so many pages are read without others in flight
         self._calm_pages = CALM_PAGES
@@ -358,10 +361,11 @@ class BackwardSweep:
             return True
         lacking = self._lacks(page)
         moved = self._due - len(below) - lacking
-        if moved < 0 and self._due < self._size and versions[0] == self._floor:
+        is_tied = self._due < self._size and versions[:1] == [self._floor]
+        if is_tied and (moved < 0 or not self._ties.issubset(marks)):
             # Rows of one age fill the page, those that have come not among them: they
             # don't show how far it has moved.
-            moved = 1
+            moved = max(moved, 1)
         self._heed(page, moved)
         self._lacking += lacking
         self._due = self._size
@@ -388,8 +392,9 @@ class BackwardSweep:
                 self._stale.append(page.number)
                 if fell < 0 or page.total is None:
                     self._suspects.append(page.number)
+            most = self._most if self._stale else 0
+            self._most = max(most, self._last_total)
             if moved and moved == fell:
-                self._drawn += moved
                 self._doubtful_till = max(self._doubtful_till, page.ended)
             elif moved:
                 self._land()
@@ -413,13 +418,16 @@ class BackwardSweep:
     def _resolve(self, page: Page) -> Iterator[Page]:
         """Read again what stale pages may have missed, down to the page at hand."""
         again: Iterable[int] = range(self._stale[0], page.number - 1, -1)
-        if self._drawn < self._size and not self._one_by_one and self._is_calm():
-            again = self._suspects
-            self.settled = True
-        elif not self._one_by_one:
-            self._land()
+        if not self._one_by_one:
+            yield from self._look_again(self._suspects)
+            # Only now: a row that was missed may have gone to the front meanwhile.
+            if self._is_calm() and self._most - self.total < self._size:
+                self.settled = True
+                again = ()
+            else:
+                self._land()
         yield from self._look_again(again)
-        self._stale, self._suspects, self._drawn = [], [], 0
+        self._stale, self._suspects, self._most = [], [], 0
 
     def _is_calm(self) -> bool:
         """Look whether nothing has come to the front."""
