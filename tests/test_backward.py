@@ -160,6 +160,14 @@ def test_only_deletions_are_told_by_totals() -> None:
     assert not is_honest(Believing)
 
 
+def test_a_row_that_was_missed_may_go_to_the_front_before_it_is_found() -> None:
+    changes = [Change(6, "delete", 0.39), Change(10, "update", 0.27)]
+    model = Model(17, 2, changes=changes, width=4, picks=(0, 1, 1, 0, 3))
+    whole = whole_of(model)
+    assert whole
+    assert run(model, whole).honest
+
+
 def test_rows_of_one_age_where_pages_meet_are_searched() -> None:
     def read(sweep: type[backward.BackwardSweep]) -> Whole:
         model = Model(12, 4, same=100, mirrored=False)
