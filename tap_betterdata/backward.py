@@ -229,7 +229,10 @@ class BackwardSweep:
         came, total = self.distinct, self.total
         if front is not None:
             came += sum(mark not in self.seen for mark in front.seen)
-            total = front.total or 0
+            if front.total is None:
+                self.doubts.append("The front of the list came without a total.")
+                return
+            total = front.total
         if self.moved and self.start_page == 1 and came < total:
             self.doubts.append(
                 f"By the total {total} rows should have come, but {came} did."

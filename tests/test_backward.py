@@ -168,6 +168,17 @@ def test_a_row_that_was_missed_may_go_to_the_front_before_it_is_found() -> None:
     assert run(model, whole).honest
 
 
+def test_a_front_without_a_total_proves_nothing() -> None:
+    def untotalled(page: dict[str, Any]) -> dict[str, Any]:
+        return {**page, "total": None} if page["request"] > 5 else page
+
+    changes = [Change(3, "update", 0.9)]
+    whole = whole_of(Model(17, 4, changes=changes, wrap=untotalled))
+    assert whole
+    list(whole)
+    assert not whole.back.exact
+
+
 def test_rows_of_one_age_where_pages_meet_are_searched() -> None:
     def read(sweep: type[backward.BackwardSweep]) -> Whole:
         model = Model(12, 4, same=100, mirrored=False)
