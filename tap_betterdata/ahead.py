@@ -10,13 +10,49 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
 T = TypeVar("T")
 
 # One thread that is ahead is enough where what it does takes less; more of them would
 # only be in each other's way.
 SLOW_S = 0.005
+
+
+def fly(
+    read_ahead: Callable[[Iterable[int]], Iterator[T]],
+    numbers: Iterable[int],
+    throw_away: Callable[[int], object],
+) -> Generator[T]:
+    """Read pages ahead, and count those that were asked for in vain.
+
+    Args:
+        read_ahead: Takes numbers only as it asks for their pages; whether it is a
+            generator or not, it is closed at the end.
+        numbers: Which pages.
+        throw_away: Takes, at the end, how many were asked for and not handed out.
+
+    Yields:
+        The pages.
+    """
+    under_way = 0
+
+    def begun() -> Iterator[int]:
+        nonlocal under_way
+        for number in numbers:
+            under_way += 1
+            yield number
+
+    flight = read_ahead(begun())
+    try:
+        for page in flight:
+            under_way -= 1
+            yield page
+    finally:
+        close = getattr(flight, "close", None)
+        if close is not None:
+            close()
+        throw_away(under_way)
 
 
 class Workers:

@@ -29,10 +29,13 @@ few seconds that the pages in flight take.
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import TYPE_CHECKING
 
+from tap_betterdata.ahead import fly
+from tap_betterdata.pages import count_pages
 from tap_betterdata.seen import Seen, fingerprint
 from tap_betterdata.sweep import allowance
 
@@ -67,14 +70,14 @@ def suits(newest: Page, version: Callable[[Row], datetime | None]) -> bool:
     if total is None or size != newest.size:
         return False
     left = total - newest.number * size
-    pages = _ceil(total, size)
+    pages = count_pages(total, size)
     if left <= size * (LEAST_PAGES - 2) or newest.total_pages not in {None, pages}:
         return False
     versions = [version(row) for row in newest.rows]
     dated = [known for known in versions if known is not None]
     if len(dated) < size or dated != sorted(dated, reverse=True):
         return False
-    due = left - (_ceil(left, size) - 1) * size
+    due = left - (count_pages(left, size) - 1) * size
     return dated.index(dated[-1]) >= min(due, size - 1)
 
 
@@ -134,7 +137,7 @@ class BackwardSweep:
         self.total = self.top.total or self._size
         self.start_page = self.top.number
         left = self.total - self.start_page * self._size
-        self._begin = _ceil(left, self._size)
+        self._begin = count_pages(left, self._size)
         # So many rows the next page must add, if nothing moves.
         self._due = left - (self._begin - 1) * self._size
         self._bottom = self._marks(self.bottom)
@@ -147,7 +150,6 @@ class BackwardSweep:
         self._lacking = 0
         self._next = self._begin  # the page that comes next
         self._last_total = self.total
-        self._seam = self._floor
         self._front: set[tuple[int, datetime | None]] = set()
         if self.start_page == 1:
             self._front.update(zip(marks, versions, strict=True))
@@ -185,7 +187,7 @@ class BackwardSweep:
     @property
     def last_page(self) -> int:
         """The number of the list's last page."""
-        return _ceil(self.total, self._size)
+        return count_pages(self.total, self._size)
 
     @property
     def allowance(self) -> int:
@@ -259,12 +261,13 @@ class BackwardSweep:
 
     def _search(self, number: int) -> Iterator[Page]:
         """Read the pages where `top` and the first one read meet, in turn."""
+        seam = self.version(self.top.rows[-1])
         versions: list[datetime | None] = []
         for again in self._look_again([number + 1, number]):
             versions = self._versions(again)
             yield again
         self._is_searching = False
-        if not versions or not _is_newer(self._seam, versions[0]):
+        if not versions or not _is_newer(seam, versions[0]):
             self._land()
 
     def _look_again(self, numbers: Iterable[int]) -> Iterator[Page]:
@@ -285,31 +288,23 @@ class BackwardSweep:
 
     def _fly(self, number: int) -> Iterator[Page]:
         """Read pages, several in flight."""
-        begun = landed = 0
-
-        def numbers() -> Iterator[int]:
-            nonlocal begun
-            for begun, left in enumerate(range(number, 1, -1), 1):  # noqa: B007 - counted
-                yield left
-
-        flight = self.read_ahead(numbers())
-        try:
-            for page in flight:
-                landed += 1
+        numbers = range(number, 1, -1)
+        with closing(fly(self.read_ahead, numbers, self._throw_away)) as pages:
+            for page in pages:
+                self.requests += 1
                 yield self._note(page)
-        finally:
-            # Whoever reads ahead may give any iterator.
-            close = getattr(flight, "close", None)
-            if close is not None:
-                close()
-            self._thrown_away = begun - landed
-            self.requests += begun
-            self.extra_requests += self._thrown_away
+
+    def _throw_away(self, requests: int) -> None:
+        self._thrown_away = requests
+        self._waste(requests)
+
+    def _waste(self, requests: int) -> None:
+        self.requests += requests
+        self.extra_requests += requests
 
     def _ask(self, read: Callable[..., Page], *number: int) -> Page:
         """Read a page that a list that stands still would not need."""
-        self.requests += 1
-        self.extra_requests += 1
+        self._waste(1)
         return self._note(read(*number))
 
     def _note(self, page: Page) -> Page:
@@ -456,7 +451,3 @@ class BackwardSweep:
 
 def _is_newer(version: datetime | None, other: datetime | None) -> bool:
     return version is not None and other is not None and version > other
-
-
-def _ceil(count: int, size: int) -> int:
-    return -(-count // size)

@@ -15,6 +15,7 @@ from tap_betterdata.backward import BackwardSweep, suits
 from tap_betterdata.bookmarks import earlier, read_stamp, write_stamp
 from tap_betterdata.compat import override
 from tap_betterdata.errors import BadRequestError, UnexpectedAnswerError, place
+from tap_betterdata.pages import count_pages
 from tap_betterdata.reading import Reading, is_turned
 from tap_betterdata.resume import Rest, read_rest
 from tap_betterdata.seen import Seen
@@ -167,7 +168,7 @@ class PagedStream(BetterDataStream):
         if suits(first, self._changed_at):
             # It is read from its other end.
             return {}
-        pages = -(-(first.total or 0) // max(first.size, 1))
+        pages = count_pages(first.total or 0, max(first.size, 1))
         return {
             number: self.run.workers.begin(partial(self._read, asked, number))
             for number in range(2, min(pages, MOST_PAGES_AHEAD) + 1)

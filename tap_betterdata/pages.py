@@ -50,6 +50,19 @@ class Page:
     ended: float = field(default_factory=time.monotonic)
 
 
+def count_pages(count: int, size: int) -> int:
+    """Return how many pages so many rows take.
+
+    Args:
+        count: How many rows.
+        size: How many a page has.
+
+    Returns:
+        The pages, the last one of which may not be full.
+    """
+    return -(-count // size)
+
+
 def read_object(content: bytes) -> dict[str, Any]:
     """Read the body of an answer that must be a JSON object.
 

@@ -50,11 +50,15 @@ would show that a row slipped.
 
 from __future__ import annotations
 
+import math
+from contextlib import closing
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import timedelta
-from itertools import pairwise
+from itertools import count, pairwise, takewhile
 from typing import TYPE_CHECKING
 
+from tap_betterdata.ahead import fly
+from tap_betterdata.pages import count_pages
 from tap_betterdata.seen import Seen, fingerprint
 from tap_betterdata.walk import Lost, View, Walk
 
@@ -202,12 +206,12 @@ class Sweep:
         """How many requests the list takes at least."""
         if self.total is None or self.stopped or self.start_page > 1:
             return self._pages
-        return max(1, _ceil(self.total, self._size or 1))
+        return max(1, count_pages(self.total, self._size or 1))
 
     @property
     def last_page(self) -> int | None:
         """The number of the list's last page, by the newest answer that tells."""
-        return None if self.total is None else _ceil(self.total, self._size or 1)
+        return None if self.total is None else count_pages(self.total, self._size or 1)
 
     @property
     def allowance(self) -> int:
@@ -390,27 +394,15 @@ class Sweep:
 
     def _fly(self, number: int) -> Iterator[Page]:
         """Read pages up to the last, several in flight."""
-        begun = landed = 0
-
-        def numbers() -> Iterator[int]:
-            nonlocal begun
-            while number + begun <= (self._expected or 0):
-                begun += 1
-                yield number + begun - 1
-
-        flight = self.read_ahead(numbers())
-        try:
-            for page in flight:
-                landed += 1
+        numbers = takewhile(lambda n: n <= (self._expected or 0), count(number))
+        with closing(fly(self.read_ahead, numbers, self._waste)) as pages:
+            for page in pages:
                 self._count(1)
                 yield self._note(page)
-        finally:
-            # Whoever reads ahead may give any iterator.
-            close = getattr(flight, "close", None)
-            if close is not None:
-                close()
-            self.requests += begun - landed
-            self.extra_requests += begun - landed
+
+    def _waste(self, requests: int) -> None:
+        self.requests += requests
+        self.extra_requests += requests
 
     def _read_next(self, number: int) -> Iterator[Page]:
         self._count(1)
@@ -422,8 +414,7 @@ class Sweep:
 
     def _ask(self, number: int) -> Page:
         """Read a page that a list that stands still would not need."""
-        self.requests += 1
-        self.extra_requests += 1
+        self._waste(1)
         return self._note(self.read(number))
 
     def _may_ask(self) -> bool:
@@ -436,7 +427,7 @@ class Sweep:
     def _expect(self, page: Page) -> int | None:
         if page.total is None:
             return page.total_pages
-        return _ceil(page.total, self._size)
+        return count_pages(page.total, self._size)
 
     def _is_beyond(self, number: int) -> bool:
         """Say whether a page lies behind the last one."""
@@ -769,11 +760,7 @@ def allowance(pages: int) -> int:
     Returns:
         A tenth of them, at least 10.
     """
-    return max(LEAST_EXTRA, _ceil(pages, EXTRA_SHARE))
-
-
-def _ceil(count: int, size: int) -> int:
-    return -(-count // size)
+    return max(LEAST_EXTRA, math.ceil(pages / EXTRA_SHARE))
 
 
 def _growth(before: View, after: View) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -16,6 +17,7 @@ from tap_betterdata import backward
 from tap_betterdata.sandbox import Sandbox
 from tests.running import Outcome, Runner, catalog_of, config_for
 from tests.sweep_model import (
+    EPOCH,
     EXAMPLES,
     Change,
     Model,
@@ -179,6 +181,29 @@ def test_a_front_without_a_total_proves_nothing() -> None:
     assert not whole.back.exact
 
 
+def test_a_move_hides_behind_rows_of_one_age() -> None:
+    # As long as the row on the newest page that is as old as others is not met.
+    changes = [Change(4, "delete", 0.7)]
+    model = Model(7, 2, changes=changes, mirrored=False, width=3, picks=[1, 0])
+    ages = [1, 100, 100, 100, 204, 205, 206]
+    for row, age in zip(model.rows, ages, strict=True):
+        row["updatedAt"] = EPOCH - timedelta(seconds=age)
+    model.rows.sort(key=model.sort_key)
+    whole = whole_of(model)
+    assert whole
+    assert run(model, whole).honest
+
+
+def test_a_row_that_was_missed_may_be_drawn_a_page_further() -> None:
+    places = {6: 0.71, 9: 0.38, 12: 0.51, 16: 0.95}
+    changes = [Change(moment, "delete", where) for moment, where in places.items()]
+    changes.append(Change(12, "delete", 0.35))
+    model = Model(25, 2, changes=changes, width=4, picks=(3, 7, 1, 2, 5))
+    whole = whole_of(model)
+    assert whole
+    assert run(model, whole).honest
+
+
 def test_rows_of_one_age_where_pages_meet_are_searched() -> None:
     def read(sweep: type[backward.BackwardSweep]) -> Whole:
         model = Model(12, 4, same=100, mirrored=False)
@@ -277,6 +302,14 @@ def test_steady_churn_costs_next_to_nothing(
         pytest.param(
             lying(rows=lambda page: page["rows"] if page["number"] != 4 else []),
             id="one page is empty",
+        ),
+        pytest.param(
+            lying(
+                rows=lambda page: (
+                    [] if (page["number"], page["request"]) == (9, 3) else page["rows"]
+                )
+            ),
+            id="the first page read back is empty",
         ),
         pytest.param(
             lying(
