@@ -7,6 +7,8 @@ import threading
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
 from contextlib import suppress
+from itertools import islice
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -14,8 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# One thread that is ahead is enough where what it does takes less; more of them would
-# only be in each other's way.
+# What takes less is done in its turn: threads would only be in each other's way.
 SLOW_S = 0.005
 
 
@@ -56,7 +57,7 @@ def fly(
 
 
 class Workers:
-    """A few threads that do what they are given.
+    """A few threads that do what they are given, once it proves slow.
 
     The threads are daemons, unlike those of `concurrent.futures`: an exit must not
     wait for a server that is slow to answer.
@@ -73,13 +74,14 @@ class Workers:
         """
         self.count = count
         self._is_fatal = is_fatal
-        self._end: Future[object] = Future()
+        self._end: Future[Any] = Future()
         # None ends a thread.
         self._tasks: queue.SimpleQueue[
             tuple[Future[object], Callable[[], object]] | None
         ] = queue.SimpleQueue()
         self._threads = 0
         self._is_slow = False
+        self._took: float | None = None  # seconds, what was done last
         self._lock = threading.Lock()
 
     def ahead(self, tasks: Iterable[Callable[[], T] | Future[T]]) -> Iterator[T]:
@@ -102,21 +104,14 @@ class Workers:
         remaining = iter(tasks)
         try:
             while True:
-                while len(waiting) < self.count:
-                    task = next(remaining, None)
-                    if task is None:
-                        break
-                    begun = task if isinstance(task, Future) else self.begin(task)
-                    waiting.append(begun)
+                if not (self._is_slow or waiting):
+                    waiting.extend(map(self._do, islice(remaining, 1)))
+                if self._is_slow:
+                    more = islice(remaining, self.count - len(waiting))
+                    waiting.extend(map(self._begun, more))
                 if not waiting:
                     return
-                awaited: list[Future[Any]] = [waiting[0], self._end]
-                if not (self._is_slow or wait(awaited, SLOW_S, FIRST_COMPLETED).done):
-                    self._be_slow()
-                if not waiting[0].done():
-                    wait(awaited, return_when=FIRST_COMPLETED)
-                if self._end.done():
-                    self._end.result()
+                self._await(waiting[0])
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
@@ -143,10 +138,33 @@ class Workers:
             self._start_threads(1)
         return future
 
-    def _be_slow(self) -> None:
-        """Do as much at once as is allowed, from now on."""
-        self._is_slow = True
-        self._start_threads(self._tasks.qsize())
+    def _begun(self, task: Callable[[], T] | Future[T]) -> Future[T]:
+        return task if isinstance(task, Future) else self.begin(task)
+
+    def _await(self, future: Future[T]) -> None:
+        """Wait until there is a result, or something fatal has happened."""
+        if not future.done():
+            wait([future, self._end], return_when=FIRST_COMPLETED)
+        if self._end.done():
+            self._end.result()
+
+    def _do(self, task: Callable[[], T] | Future[T]) -> Future[T]:
+        """Do a task here and now, or await it, and heed how long it takes."""
+        began = monotonic()
+        if isinstance(task, Future):
+            future = task
+            self._await(future)
+        else:
+            future = Future()
+            self._run(future, task)
+        took = monotonic() - began
+        # Once may be chance, and the first time there is a connection to open.
+        before = took / 4 if self._took is None else self._took
+        self._took = took
+        if min(before, took) > SLOW_S:
+            self._is_slow = True
+            self._start_threads(self._tasks.qsize())
+        return future
 
     def _start_threads(self, wanted: int) -> None:
         # Tasks may begin others, so several threads may come here.
@@ -157,17 +175,18 @@ class Workers:
             threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
-        while True:
-            work = self._tasks.get()
-            if work is None:
-                return
-            future, task = work
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(task())
-            except BaseException as error:  # noqa: BLE001 - raised where it is awaited
-                future.set_exception(error)
-                if self._is_fatal(error):
-                    with suppress(InvalidStateError):
-                        self._end.set_exception(error)
+        while (work := self._tasks.get()) is not None:
+            self._run(*work)
+
+    def _run(self, future: Future[Any], task: Callable[[], object]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = task()
+        except BaseException as error:  # noqa: BLE001 - raised where it is awaited
+            future.set_exception(error)
+            if self._is_fatal(error):
+                with suppress(InvalidStateError):
+                    self._end.set_exception(error)
+        else:
+            future.set_result(result)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 from tap_betterdata.errors import StateError, redact
@@ -40,12 +39,8 @@ def read_stamp(text: object) -> datetime | None:
     Returns:
         The time in UTC, or None if it can't be read.
     """
-    return _read_stamp(text) if isinstance(text, str) else None
-
-
-# Rows are looked at more than once, and many were changed at one time.
-@lru_cache(1024)
-def _read_stamp(text: str) -> datetime | None:
+    if not isinstance(text, str):
+        return None
     try:
         stamp = datetime.fromisoformat(text)
         zone = stamp.tzinfo

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from operator import itemgetter
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_betterdata.errors import ValueUnreadableError, redact
 
@@ -19,13 +20,28 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Reader = Callable[[Any], Any]
 Types = frozenset[type]
-Field = tuple[Types, Reader]
 
 # Any field but a key may be null.
 _NOTHING: Types = frozenset({NoneType})
 _NUMBERS: Types = frozenset({int, Decimal, NoneType})
 _BOOLEANS: Types = frozenset({bool, NoneType})
 _TEXTS: Types = frozenset({str, NoneType})
+
+
+class Field(NamedTuple):
+    """How the values of a field are read.
+
+    Attributes:
+        passing: The types of values that are right as they are.
+        read: Reads any other value.
+        check: Raises an error for a text that is not right as it is; None if that
+            shows only when it is read.
+    """
+
+    passing: Types
+    read: Reader
+    check: Callable[[str], object] | None = None
+
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -111,10 +127,15 @@ class Conformer:
 
     def _read_column(self, column: Sequence[Any], field: Field) -> Sequence[Any]:
         """Read the values of one field; they come back themselves if all are right."""
-        passing, read = field
+        passing, read, check = field
         odd = set(map(type, column)) - passing
         if not odd:
             return column
+        if check and odd == {str}:
+            with suppress(ValueError):
+                deque(map(check, filter(None, column)), 0)
+                if "" not in column:
+                    return column
         if odd != {str}:
             return [
                 value if type(value) in passing else read(value) for value in column
@@ -157,16 +178,16 @@ class Conformer:
         types = schema["type"]
         kinds = {types} if isinstance(types, str) else set(types)
         if "number" in kinds:
-            return _NUMBERS, lambda value: _number(value, path)
+            return Field(_NUMBERS, lambda value: _number(value, path))
         if "boolean" in kinds:
-            return _BOOLEANS, lambda value: _refuse(value, path, "true or false")
+            return Field(_BOOLEANS, lambda value: _refuse(value, path, "true or false"))
         if "array" in kinds:
-            return _NOTHING, self._list_reader(schema["items"], path)
+            return Field(_NOTHING, self._list_reader(schema["items"], path))
         if schema.get("format") == "date":
-            return _NOTHING, self._date_reader(path)
+            return Field(_NOTHING, self._date_reader(path))
         if schema.get("format") == "date-time":
-            return _NOTHING, self._stamp_reader(path)
-        return _TEXTS, lambda value: _text(value, path)
+            return Field(_NOTHING, self._stamp_reader(path), datetime.fromisoformat)
+        return Field(_TEXTS, lambda value: _text(value, path))
 
     def _list_reader(self, items: Mapping[str, Any], path: str) -> Reader:
         fields = self._compile(items["properties"], f"{path}.")
@@ -186,10 +207,10 @@ class Conformer:
             field = fields.get(name)
             if field is None:
                 self._leave_out(f"{path}{name}")
-            elif type(value) in field[0]:
+            elif type(value) in field.passing:
                 record[name] = value
             else:
-                record[name] = field[1](value)
+                record[name] = field.read(value)
         return record
 
     def _leave_out(self, path: str) -> None:

@@ -49,8 +49,9 @@ def test_a_slow_task_keeps_its_place() -> None:
         go.set()
         return "quick"
 
-    # The first can end only if the second runs beside it.
-    assert list(Workers(2).ahead([slow, quick])) == ["slow", "quick"]
+    # The one can end only if the other runs beside it.
+    tasks: list[Callable[[], str]] = [str, slow, quick]
+    assert list(Workers(2).ahead(tasks)) == ["", "slow", "quick"]
 
 
 def test_a_fatal_error_comes_at_once() -> None:
@@ -62,7 +63,7 @@ def test_a_fatal_error_comes_at_once() -> None:
 
     workers = Workers(2, lambda error: isinstance(error, OddError))
     with pytest.raises(OddError):
-        list(workers.ahead(iter((hang, fail))))
+        list(workers.ahead(iter((zero, hang, fail))))
     # And for all that is awaited later.
     with pytest.raises(OddError):
         list(workers.ahead(iter((zero,))))
@@ -100,13 +101,58 @@ def test_no_more_than_allowed_run_at_once(workers: int) -> None:
         with lock:
             running -= 1
 
-    list(Workers(workers).ahead([task] * (4 * workers)))
+    list(Workers(workers).ahead([zero, *[task] * (4 * workers)]))
     assert most == workers
 
 
-def test_one_thread_does_what_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def times(monkeypatch: pytest.MonkeyPatch, *took: float) -> list[int]:
+    """Return which threads do tasks that take so long."""
+    now = iter([at for seconds in took for at in (0.0, seconds)])
+    monkeypatch.setattr(ahead, "SLOW_S", 0.005)
+    monkeypatch.setattr(ahead, "monotonic", lambda: next(now))
+    return list(Workers(8).ahead([threading.get_ident] * 20))
+
+
+def test_what_is_quick_is_done_without_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Nor does one that is slow by chance begin them.
+    took = [0.019, *[0.001, 0.009] * 10]
+    assert set(times(monkeypatch, *took)) == {threading.get_ident()}
+
+
+@pytest.mark.parametrize(
+    "took", [(0.021,), (0.019, 0.006), (0.001, 0.001, 0.009, 0.009)]
+)
+def test_what_is_slow_is_done_by_threads(
+    monkeypatch: pytest.MonkeyPatch, took: tuple[float, ...]
+) -> None:
+    here = threading.get_ident()
+    done_by = times(monkeypatch, *took)
+    assert set(done_by[: len(took)]) == {here}
+    assert here not in done_by[len(took) :]
+
+
+def test_what_is_quick_raises_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead, "SLOW_S", SECONDS)
-    assert len(set(Workers(8).ahead([threading.get_ident] * 100))) == 1
+    results = Workers(2).ahead([zero, fail, zero])
+    assert next(results) == 0
+    with pytest.raises(OddError):
+        next(results)
+    assert not list(results)
+
+
+def test_a_slow_start_is_awaited_with_all_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tasks that were begun before it was known that they are slow get threads."""
+    monkeypatch.setattr(ahead, "SLOW_S", SECONDS)
+    workers = Workers(3)
+    together = threading.Barrier(2)
+    begun = [workers.begin(lambda: together.wait(SECONDS)) for _ in range(2)]
+    monkeypatch.setattr(ahead, "SLOW_S", 0.0)
+    assert list(workers.ahead([zero])) == [0]
+    assert {future.result(SECONDS) for future in begun} == {0, 1}
 
 
 def test_tasks_are_taken_only_as_they_are_begun() -> None:
@@ -160,6 +206,7 @@ def test_the_pool_outlives_an_error() -> None:
 
 
 def test_threads_do_not_hold_up_an_exit() -> None:
-    threads: list[threading.Thread] = []
-    list(Workers(1).ahead([lambda: threads.append(threading.current_thread())]))
-    assert all(thread.daemon for thread in threads)
+    tasks: list[Callable[[], object]] = [zero, threading.current_thread]
+    _, thread = Workers(1).ahead(tasks)
+    assert isinstance(thread, threading.Thread)
+    assert thread.daemon
