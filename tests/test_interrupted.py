@@ -31,7 +31,8 @@ SECONDS = 60
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(items=ITEMS, locations=3, latency_ms=2, rate_headers=False) as sandbox:
+    # So slow that threads are used where they may be.
+    with Sandbox(items=ITEMS, locations=3, latency_ms=6, rate_headers=False) as sandbox:
         yield sandbox
 
 
@@ -208,6 +209,12 @@ def test_locations_that_are_done_are_not_read_again(
     assert len(done) < 10
 
 
+# Where answers are quick there are no threads.
+FLIGHTS = pytest.mark.parametrize(
+    ("concurrency", "latency"), [(1, 0), (1, 25), (8, 0), (8, 25)]
+)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_what_a_signal_leaves(
@@ -244,12 +251,12 @@ HELD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("held", HELD)
-@pytest.mark.parametrize("concurrency", [1, 8])
+@FLIGHTS
 def test_a_signal_ends_each_wait(
-    tap: Runner, held: str, number: signal.Signals, concurrency: int
+    tap: Runner, held: str, number: signal.Signals, concurrency: int, latency: int
 ) -> None:
     fault, settings = HELD[held]
-    with Sandbox(items=600, locations=1) as sandbox:
+    with Sandbox(items=600, locations=1, latency_ms=latency) as sandbox:
         if fault:
             sandbox.faults.add(nth=3, **fault)
         config = config_for(sandbox, concurrency=concurrency, **settings)
