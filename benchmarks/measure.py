@@ -136,11 +136,15 @@ def serving(options: Options) -> Iterator[Server]:
 
 
 def environment() -> dict[str, str]:
-    """Make the environment of what is measured: no proxy stands before the server."""
+    """Make the environment of what is measured.
+
+    No proxy stands before the server, and modules are compiled once, as they are where
+    the tap is installed.
+    """
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.lower().endswith("_proxy")
+        if not name.lower().endswith("_proxy") and name != "PYTHONDONTWRITEBYTECODE"
     }
 
 

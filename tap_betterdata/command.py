@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +83,9 @@ class LineCommand(SingerCommand):
         Raises:
             SystemExit: At the end; 1 if something went wrong.
         """
+        # At the exit the collector goes through all that was imported, for nothing: a
+        # tenth of the time of a short run.
+        atexit.register(gc.freeze)
         try:
             return super().main(*args, **kwargs)
         except Exception as error:
