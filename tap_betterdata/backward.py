@@ -212,10 +212,11 @@ class BackwardSweep:
             if not self._follow(page, marks, versions, new):
                 self.ordered = False
                 self.doubts.append("The list was not sorted while it was read.")
-                return
             if any(new):
                 self.versions = [*compress(versions, new)][::-1]
                 yield [*compress(page.rows, new)][::-1]
+            if not self.ordered:
+                return
         if self._lacking:
             self.doubts.append(
                 f"Pages had {self._lacking} rows fewer than the total promises."
