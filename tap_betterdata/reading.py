@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
 from itertools import compress
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from tap_betterdata.seen import Seen, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from tap_betterdata.backward import BackwardSweep
     from tap_betterdata.pages import Page, Row
@@ -168,8 +167,7 @@ class Reading:
         known = Rest(top, rest.reached, rest.rows + front.distinct)
         yield from self._give(back, known, skip=rest)
         # Rows that changed between the first page and the one where it went on.
-        after = front.newest + timedelta.resolution
-        again = self.sweep(self.read(1), stop_before=after)
+        again = self.sweep(self.read(1), stop_before=front.newest)
         yield from self._give(again, instead_of=self.left)
 
     def _give(

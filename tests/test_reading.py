@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from tap_betterdata import backward
 from tap_betterdata.backward import BackwardSweep, suits
+from tap_betterdata.compat import override
 from tap_betterdata.reading import Reading, is_turned
 from tap_betterdata.resume import read_rest
 from tap_betterdata.sweep import Sweep
-from tests.sweep_model import Change, Model
+from tests.sweep_model import EPOCH, Change, Model
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -227,12 +228,43 @@ def test_nothing_is_lost_where_the_order_is_not_honoured(
     follow(*history)
 
 
+@pytest.mark.parametrize("place", range(4, 36))
+def test_nothing_is_lost_where_the_order_breaks_off(place: int) -> None:
+    """A list that looks sorted from both ends, but holds a row that is out of place."""
+    model = Model(count=40, size=4)
+    model.rows[place] = {**model.rows[place], "updatedAt": EPOCH}
+    reader = Reader(model)
+    assert reader.run().is_exact
+    assert reader.sent.keys() == {row["id"] for row in model.rows}
+
+
 @pytest.mark.parametrize("moment", range(2, 12))
 def test_what_changes_while_the_place_is_looked_for_is_not_lost(moment: int) -> None:
     model = Model(count=40, size=4)
     reader = Reader(model)
     reader.run(cut=5)
     model.pending[model.requests + moment].append(Change(0, "update", 0.99))
+    assert reader.run().is_exact
+
+
+class Coarse(Model):
+    """A list whose clock moves on with every tenth request only."""
+
+    @property
+    @override
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=(1 + self.requests) // 10)
+
+
+@pytest.mark.parametrize("moment", range(2, 12))
+def test_a_clock_that_stands_while_the_place_is_looked_for(moment: int) -> None:
+    model = Coarse(count=40, size=4)
+    reader = Reader(model)
+    reader.run(cut=5)
+    model.requests = 100
+    for _ in range(8):
+        model.apply(Change(0, "update", 0.99))
+    model.pending[model.requests + moment].append(Change(0, "update", 0.8))
     assert reader.run().is_exact
 
 
