@@ -116,6 +116,17 @@ def threads(stop: threading.Event) -> Iterator[Threads]:
         yield Threads(stack, stop)
 
 
+def spend_together(budget: Budget, threads: Threads, count: int) -> None:
+    """Send so many requests at once, and wait until all are answered."""
+
+    def work() -> None:
+        budget.acquire()
+        budget.observe(200, {})
+
+    for future in [threads.start(number, work) for number in range(count)]:
+        future.result(PATIENCE)
+
+
 def is_held(future: Future[None], seconds: float = 0.12) -> bool:
     try:
         future.result(seconds)
@@ -902,12 +913,7 @@ def test_patience_is_for_the_time_not_for_each_thread(
     budget.acquire()
     budget.observe(429, {"Retry-After": "0.3"})
 
-    def work() -> None:
-        budget.acquire()
-        budget.observe(200, {})
-
-    for future in [threads.start(number, work) for number in range(6)]:
-        future.result(PATIENCE)
+    spend_together(budget, threads, 6)
     assert budget.used == 7
 
 
@@ -943,12 +949,7 @@ def test_a_long_wait_is_announced_once_for_all_threads(
     budget.acquire()
     budget.observe(429, {"Retry-After": "0.7"})
 
-    def work() -> None:
-        budget.acquire()
-        budget.observe(200, {})
-
-    for future in [threads.start(number, work) for number in range(4)]:
-        future.result(PATIENCE)
+    spend_together(budget, threads, 4)
 
     (start,) = lines.having("Waiting")
     assert "429" in start

@@ -92,21 +92,14 @@ def in_orders(orders: list[str], **options: Any) -> st.SearchStrategy[Model]:
     return st.sampled_from(orders).flatmap(lambda o: models(order=o, **options))
 
 
-@settings(thorough, max_examples=EXAMPLES // 4)
-@given(in_orders(sorted(ORDERS), apart=10), st.booleans(), extras)
+one_change = st.one_of(
+    in_orders(sorted(ORDERS), apart=10), in_orders(sorted(ORDERS), width=3, apart=16)
+)
+
+
+@settings(thorough, max_examples=EXAMPLES // 2)
+@given(one_change, st.booleans(), extras)
 def test_any_order_with_one_change_at_a_time(
-    model: Model,
-    newest_first: bool,  # noqa: FBT001 - hypothesis draws it
-    extra: int | None,
-) -> None:
-    outcome = run(model, sweep_of(model, newest_first=newest_first, extra=extra))
-    moves = model.order not in FIXED_ORDERS
-    assert outcome.honest or (moves and model.changed_twice), outcome.missing
-
-
-@settings(thorough, max_examples=EXAMPLES // 4)
-@given(in_orders(sorted(ORDERS), width=3, apart=16), st.booleans(), extras)
-def test_any_order_with_one_change_while_pages_are_in_flight(
     model: Model,
     newest_first: bool,  # noqa: FBT001 - hypothesis draws it
     extra: int | None,
