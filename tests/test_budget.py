@@ -906,6 +906,19 @@ def test_an_answer_starts_the_patience_anew() -> None:
     assert budget.used == 6
 
 
+def test_the_servers_time_is_what_its_answers_say() -> None:
+    budget = make()
+    assert budget.server_time(time.monotonic()) is None
+    # A server whose clock is an hour ahead.
+    ahead = time.time() + 3600
+    budget.acquire()
+    budget.observe(200, {"Date": http_date(ahead)})
+    told = budget.server_time(time.monotonic() + 60)
+    assert told is not None
+    assert abs(told.timestamp() - ahead - 60) < 5
+    assert told.tzinfo is UTC
+
+
 def test_patience_is_for_the_time_not_for_each_thread(
     stop: threading.Event, threads: Threads
 ) -> None:
