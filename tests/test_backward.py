@@ -6,6 +6,7 @@ import math
 import random
 from collections import Counter
 from datetime import timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ from hypothesis import Phase, assume, find, given, settings
 from hypothesis import strategies as st
 
 from tap_betterdata import backward
+from tap_betterdata.pages import Page
 from tap_betterdata.sandbox import Sandbox
 from tests.running import Outcome, Runner, catalog_of, config_for
 from tests.sweep_model import (
@@ -32,7 +34,7 @@ from tests.test_sweep import extras, lying, of_size, said_size, schedules
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_betterdata.pages import Page, Row
+    from tap_betterdata.pages import Row
     from tap_betterdata.sandbox import Request
 
 
@@ -44,6 +46,49 @@ def _short_lists() -> Iterator[None]:
     """Let short lists do, which hypothesis shrinks to; not in runs of their own."""
     with patch.object(backward, "LEAST_PAGES", 3):
         yield
+
+
+def page_of(*ages: int | None, **said: Any) -> Page:
+    """Make a page of rows that were changed so many seconds ago."""
+    rows: list[Row] = [
+        {"updatedAt": None if age is None else EPOCH - timedelta(seconds=age)}
+        for age in ages
+    ]
+    defaults = {"number": 1, "size": 4, "total": 17, "total_pages": None}
+    return Page(rows=rows, **{**defaults, **said})
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        page_of(0, 1, 2, 3),
+        page_of(0, 1, 2, 3, total_pages=5),
+        page_of(0, 1, 2, 3, total=20, number=3),
+        page_of(0, 1, 2, 2),
+        # The newest stands alone on the last page, if the oldest come first.
+        page_of(0, 1, 1, 1),
+    ],
+)
+def test_a_long_list_that_is_sorted_suits(page: Page) -> None:
+    assert backward.suits(page, itemgetter("updatedAt"))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page_of(0, 1, 2, 3, total=None), id="no total"),
+        pytest.param(page_of(0, 1, 2, 3, size=5), id="a page that is not full"),
+        pytest.param(page_of(0, 1, 2, 3, total=8), id="two pages"),
+        pytest.param(page_of(0, 1, 2, 3, total=20, number=4), id="one page is left"),
+        pytest.param(page_of(0, 1, 2, 3, total_pages=6), id="another number of pages"),
+        pytest.param(page_of(0, None, 2, 3), id="a row without a time stamp"),
+        pytest.param(page_of(1, 0, 2, 3), id="no order"),
+        pytest.param(page_of(0, 0, 0, 0), id="rows of one age"),
+        pytest.param(page_of(0, 1, 1, 1, total=20), id="that may lie on two pages"),
+    ],
+)
+def test_other_lists_do_not_suit(page: Page) -> None:
+    assert not backward.suits(page, itemgetter("updatedAt"))
 
 
 @st.composite
