@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def threads() -> Iterator[None]:
+def _threads_at_once() -> Iterator[None]:
     """Use threads though nothing is slow: the answers come from this machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ahead, "SLOW_S", 0.0)
