@@ -22,6 +22,15 @@ _VALUE = "replication_key_value"
 # What is kept beside where the locations had to be learned.
 LOCATIONS = "locations"
 LOCATIONS_AS_OF = "locations_as_of"
+# How a list was read that left a bookmark; older versions didn't say.
+ORDER = "order"
+SORTED = "sorted"
+UNSORTED = "unsorted"
+# How far a list was sent by a run that was cut short.
+CHECKPOINT = "checkpoint"
+# What older versions noted; it is dropped.
+OLD_CHECKPOINT = "rest"
+UNSTAMPED = "unstamped"
 # What bookmarks of periods were made with.
 GRANULARITY = "granularity"
 START = "start_date"
@@ -63,24 +72,6 @@ def write_stamp(stamp: datetime) -> str:
         Such as `2024-03-15T00:00:00Z`; fractions only where there are any.
     """
     return stamp.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def earlier(stamp: datetime, by: timedelta) -> datetime:
-    """Go back in time, but not beyond its beginning.
-
-    Some systems date what was never changed to the first of January of the year 1.
-
-    Args:
-        stamp: A time in UTC.
-        by: How far.
-
-    Returns:
-        The time before.
-    """
-    try:
-        return stamp - by
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC)
 
 
 class Bookmarks:
@@ -168,20 +159,41 @@ class Bookmarks:
         """
         return self._place(location).get(name)
 
-    def concerns(self, location: str | None, name: str) -> bool:
-        """Tell whether something is kept beside a bookmark that covers the same rows.
+    def reached(self, location: str | None, order: str) -> tuple[datetime | None, bool]:
+        """Return up to when a list has been sent that was read in this order.
 
         Args:
-            location: The location, or None for all locations.
-            name: What it is called in the state.
+            location: The location, or None for the list of all locations.
+            order: `SORTED` or `UNSORTED`; a bookmark of the other way doesn't count.
 
         Returns:
-            Whether it is: of the location or of all; for all, of any.
+            The later one of the location's own and that of all locations, if there is
+            any; and whether an older version wrote it, which did not say how it read.
         """
         places = [self.state, self._place(location)]
-        if location is None:
-            places += self.state.get("partitions", ())
-        return any(place.get(name) for place in places)
+        found = [
+            (moment, ORDER not in place)
+            for place in places
+            if place.get(ORDER, order) == order
+            and (moment := read_stamp(place.get(_VALUE)))
+        ]
+        return max(found, default=(None, False))
+
+    def reach(
+        self, location: str | None, key: str, moment: datetime, order: str
+    ) -> None:
+        """Note up to when a list has been sent; it never goes back in one order.
+
+        Args:
+            location: The location, or None for the list of all locations.
+            key: The field that is bookmarked.
+            moment: The time.
+            order: `SORTED` or `UNSORTED`.
+        """
+        place = self._place(location, make=True)
+        before = read_stamp(place.get(_VALUE))
+        if before is None or place.get(ORDER) != order or before < moment:
+            place.update({_KEY: key, _VALUE: write_stamp(moment), ORDER: order})
 
     def _place(
         self, location: str | None, *, make: bool = False
@@ -266,12 +278,25 @@ def _is_readable(place: Mapping[str, Any]) -> bool:
     """Tell whether what is kept beside a bookmark is what the tap keeps there."""
     locations, as_of = place.get(LOCATIONS, []), place.get(LOCATIONS_AS_OF)
     start, granularity = place.get(START), place.get(GRANULARITY)
+    checkpoint = place.get(CHECKPOINT)
     return (
-        isinstance(locations, list)
+        place.get(ORDER) in {None, SORTED, UNSORTED}
+        and (checkpoint is None or _is_checkpoint(checkpoint))
+        and isinstance(locations, list)
         and all(isinstance(location, str) for location in locations)
         and (as_of is None or read_stamp(as_of) is not None)
         and (start is None or read_stamp(start) is not None)
         and (granularity is None or granularity in GRANULARITIES)
+    )
+
+
+def _is_checkpoint(value: object) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and set(value) == {"settled", "left"}
+        and _is_past(value["settled"])
+        and type(value["left"]) is int
+        and value["left"] >= 0
     )
 
 

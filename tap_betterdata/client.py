@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from copy import copy
-from functools import cached_property, lru_cache
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -34,7 +35,6 @@ from tap_betterdata.errors import (
 )
 from tap_betterdata.pages import (
     MalformedResponseError,
-    Page,
     error_code,
     error_text,
     read_object,
@@ -48,13 +48,12 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, RequestFunc
     from singer_sdk.tap_base import Tap
 
+    from tap_betterdata.pagination.page import Page
     from tap_betterdata.run import Run
 
 T = TypeVar("T")
 
 _MAX_PAUSE = 60.0
-# Of so many lists a request is kept; no more are read at once.
-_MOST_LISTS = 64
 _OK = 200
 _BAD_REQUEST = 400
 _UNAUTHORIZED = 401
@@ -88,7 +87,6 @@ class ApiStream(RESTStream[int]):
         self.requests = 0
         self.waited = 0.0
         self.retries = 0
-        self._first_of = lru_cache(_MOST_LISTS)(self._prepare_first)
 
     @property
     @override
@@ -130,30 +128,18 @@ class ApiStream(RESTStream[int]):
 
     @override
     def get_http_request(self, *, page: PageContext[int]) -> HTTPRequest:
-        """Make a request.
-
-        Documented parameters: `page` (from 1) and `limit`; the endpoint's own, such
-        as `locationId`, come with the context.
-
-        Args:
-            page: The context, and the number of the page if the endpoint has pages.
-
-        Returns:
-            The request.
-        """
+        """Make a request; its parameters come with the context."""
         request = super().get_http_request(page=page)
         request.params.update(page.stream_context or {})
-        if page.next_page_token is not None:
-            # The page comes last, so that only the end of the URL differs.
-            request.params |= {"limit": self.limit, "page": page.next_page_token}
         return request
 
-    def read_page(self, context: Mapping[str, Any], number: int) -> Page:
+    def read_page(self, context: Mapping[str, Any], number: int, limit: int) -> Page:
         """Ask for a page.
 
         Args:
             context: The endpoint's own parameters.
             number: The page's number, from 1.
+            limit: How many rows to ask for.
 
         Returns:
             The page.
@@ -161,21 +147,15 @@ class ApiStream(RESTStream[int]):
         Raises:
             TapError: If the API does not give it.
         """
-        started = time.monotonic()
-        limit = self.limit or 1
 
-        def read(content: bytes) -> Page:
+        def read(response: requests.Response) -> Page:
             page = read_page(
-                content,
-                number=number,
-                limit=limit,
-                started=started,
-                ended=time.monotonic(),
+                response.content, number=number, date=answered_at(response)
             )
-            self.check_body(page.body)
+            self.check_body(page.envelope)
             return page
 
-        return self._ask(context, number, read)
+        return self._ask({**context, "limit": limit, "page": number}, read)
 
     def check_body(self, body: Mapping[str, Any]) -> None:
         """Check what stands beside the rows; it is asked for again if it is odd.
@@ -201,23 +181,22 @@ class ApiStream(RESTStream[int]):
             TapError: If the API does not give it.
         """
 
-        def read(content: bytes) -> dict[str, Any]:
-            body = read_object(content)
+        def read(response: requests.Response) -> dict[str, Any]:
+            body = read_object(response.content)
             if not body.get(holds) or not isinstance(body[holds], dict):
                 msg = f"no {holds}"
                 raise MalformedResponseError(msg)
             self.check_body(body)
             return body
 
-        return self._ask(context, None, read)
+        return self._ask(context, read)
 
     def _ask(
         self,
         context: Mapping[str, Any],
-        number: int | None,
-        read: Callable[[bytes], T],
+        read: Callable[[requests.Response], T],
     ) -> T:
-        where = place(self.name, context, number)
+        where = place(self.name, context, context.get("page"))
         began = time.monotonic()
         tries = 0
         result: list[T] = []
@@ -230,16 +209,14 @@ class ApiStream(RESTStream[int]):
             response = self._send(request)
             self.validate_response(response)
             try:
-                result[:] = [read(response.content)]
+                result[:] = [read(response)]
             except MalformedResponseError as error:
                 msg = f"the API answered 200 with {self.redact(str(error))}"
                 raise RetriableAPIError(msg, response) from error
             return response
 
         try:
-            self.request_decorator(exchange)(
-                self._prepare_page(context, number), context
-            )
+            self.request_decorator(exchange)(self._prepare(context), context)
         except TapError as error:
             if error is not self.run.end:
                 error.args = (f"{where}: {error}",)
@@ -279,33 +256,8 @@ class ApiStream(RESTStream[int]):
             if response.status_code != _TOO_MANY_REQUESTS:
                 return response
 
-    def _prepare_page(
-        self, context: Mapping[str, Any], number: int | None
-    ) -> requests.PreparedRequest:
-        """Prepare a request; those for the pages of a list differ in the number only.
-
-        The SDK takes a third as long to prepare a request as it takes to be answered by
-        a server nearby, so it prepares that for the first page of each list.
-        """
-        if number is None:
-            return self._prepare(context, None)
-        request = copy(self._first_of(tuple(context.items()), self.limit))
-        request.url = f"{str(request.url).removesuffix('1')}{number}"
-        return request
-
-    def _prepare_first(
-        self, context: tuple[tuple[str, Any], ...], limit: int | None
-    ) -> requests.PreparedRequest:
-        """Prepare the request for the first page of a list, of a size."""
-        del limit
-        return self._prepare(dict(context), 1)
-
-    def _prepare(
-        self, context: Mapping[str, Any], number: int | None
-    ) -> requests.PreparedRequest:
-        request = self.get_http_request(
-            page=PageContext(stream_context=context, next_page_token=number)
-        )
+    def _prepare(self, context: Mapping[str, Any]) -> requests.PreparedRequest:
+        request = self.get_http_request(page=PageContext(context, None))
         return self.build_prepared_request(
             method=request.method,
             url=request.url,
@@ -452,6 +404,16 @@ class ApiStream(RESTStream[int]):
             details["tries"],
             self.config["max_retries"],
         )
+
+
+def answered_at(response: requests.Response) -> datetime:
+    """Return when an answer was given: its `Date`, else when it was asked for."""
+    asked = datetime.now(tz=UTC) - response.elapsed
+    try:
+        date = parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return asked
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _is_final(error: Exception) -> bool:

@@ -4,54 +4,59 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
-from tap_betterdata.backward import BackwardSweep, suits
-from tap_betterdata.bookmarks import earlier, read_stamp, write_stamp
+from tap_betterdata.bookmarks import (
+    CHECKPOINT,
+    OLD_CHECKPOINT,
+    ORDER,
+    SORTED,
+    UNSORTED,
+    UNSTAMPED,
+    read_stamp,
+    write_stamp,
+)
 from tap_betterdata.compat import override
-from tap_betterdata.errors import BadRequestError, UnexpectedAnswerError, place
-from tap_betterdata.pages import count_pages
-from tap_betterdata.reading import Reading, is_turned
-from tap_betterdata.resume import Rest, read_rest
-from tap_betterdata.seen import Seen
+from tap_betterdata.errors import BadRequestError, place
+from tap_betterdata.pagination.key_set import SentRows
+from tap_betterdata.pagination.page import (
+    Checkpoint,
+    Fields,
+    NotSortedError,
+    Page,
+    count_pages,
+    earlier,
+)
+from tap_betterdata.pagination.plain_list import PlainList
+from tap_betterdata.pagination.sorted_list import SortedList
 from tap_betterdata.stream import Answer, BetterDataStream
-from tap_betterdata.sweep import PagesRepeatError, Sweep
+from tap_betterdata.writer import encode_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from concurrent.futures import Future
+    from collections.abc import Iterator, Mapping
 
-    from tap_betterdata.pages import Page, Row
-
-# What is kept in the state besides bookmarks: that items without a time stamp were
-# seen, and how far a sweep came that did not end.
-UNSTAMPED = "unstamped"
-REST = "rest"
+    from tap_betterdata.pagination.page import Batch
 
 # Documented for every list endpoint (20 and 100), for one that refuses its own.
 SAFE_LIMITS = (100, 20)
-# Of each list, before it is its turn.
-MOST_PAGES_AHEAD = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """What a list begins with.
+class FirstPage(NamedTuple):
+    """The page that a list begins with.
 
     Attributes:
-        is_sorted: Whether the newest rows were asked for first.
-        first: The first page.
-        begun: Pages that have been asked for already, by their numbers.
+        is_sorted: Whether the newest rows were asked for.
+        limit: How many rows were asked for.
+        page: The page.
     """
 
     is_sorted: bool
-    first: Page
-    begun: dict[int, Future[Page]]
+    limit: int
+    page: Page
 
 
 class PagedStream(BetterDataStream):
@@ -62,7 +67,12 @@ class PagedStream(BetterDataStream):
     """
 
     row_key: str
-    state_fields = BetterDataStream.state_fields | {UNSTAMPED, REST}
+    state_fields = BetterDataStream.state_fields | {
+        CHECKPOINT,
+        OLD_CHECKPOINT,
+        ORDER,
+        UNSTAMPED,
+    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make the stream.
@@ -77,10 +87,7 @@ class PagedStream(BetterDataStream):
         # sorted, not which ones, and gives more than one largest limit.
         self._finding_out = threading.Lock()
         self._sorts: bool | None = None
-        self._read_whole: set[str | None] = set()
-        # Of all lists: a row whose key is enough by itself may move between them.
-        self._given = Seen()
-        self._turns: bool | None = None
+        self._is_proven = False
 
     @abstractmethod
     def contexts(self) -> list[dict[str, Any]]:
@@ -105,31 +112,27 @@ class PagedStream(BetterDataStream):
     @override
     def ask(self) -> Iterator[Answer]:
         """Read one list after the other."""
-        contexts = self.contexts()
-        # Decided here, since the lists are begun by other threads.
-        places = [context.get("locationId") for context in contexts]
-        if self.run.workers.count > 1 and not self.is_dry_run:
-            self._read_whole = {
-                place
-                for place, context in zip(places, contexts, strict=True)
-                if self.since(context) is None
-                and self.bookmarks.noted(place, REST) is None
-            }
-        return self.each(contexts, self._begin, self._go_on)
+        return self.each(self.contexts(), self._ask_first, self._read_list)
 
-    def _begin(self, context: dict[str, Any]) -> Beginning:
+    # How a list begins
+
+    def _ask_first(self, context: dict[str, Any]) -> FirstPage:
         """Ask for the first page of a list, newest first if the server sorts."""
         with self._finding_out:
             if self._sorts is None:
-                return self._begin_first(context)
-        is_sorted = self._sorts
-        asked = self._sorted(context) if is_sorted else context
-        first = self.read_page(asked, 1)
-        return Beginning(is_sorted, first, self._read_on(context, asked, first))
+                return self._find_out(context)
+        return self._ask_page_one(context, self.limit or 1, is_sorted=self._sorts)
 
-    def _begin_first(self, context: dict[str, Any]) -> Beginning:
+    def _ask_page_one(
+        self, context: dict[str, Any], limit: int, *, is_sorted: bool
+    ) -> FirstPage:
+        order = "desc" if is_sorted else ""
+        page = self._request_page(context, order, 1, limit)
+        return FirstPage(is_sorted, limit, page)
+
+    def _find_out(self, context: dict[str, Any]) -> FirstPage:
         """Find out what the server takes."""
-        wanted = self.limit or 0
+        wanted = self.limit or 1
         sorts = self.replication_key is not None
         attempts = [(wanted, sorts)]
         if sorts:
@@ -139,191 +142,128 @@ class PagedStream(BetterDataStream):
         for limit, is_sorted in attempts:
             if limit == wanted and "limit" in "".join(map(str, refusals)):
                 continue
-            self.limit = limit
-            asked = self._sorted(context) if is_sorted else context
             try:
-                first = self.read_page(asked, 1)
+                first = self._ask_page_one(context, limit, is_sorted=is_sorted)
             except BadRequestError as error:
                 refusals.append(error)
                 continue
-            self._sorts = is_sorted
+            self._sorts, self.limit = is_sorted, limit
             if limit < wanted:
                 message = "The API refuses pages of %d rows; asking for %d."
                 self.logger.warning(message, wanted, limit)
             if sorts and not is_sorted:
                 self._warn_of_no_order(f"refuses to sort ({refusals[0]})")
-            return Beginning(is_sorted, first, self._read_on(context, asked, first))
-        self.limit = wanted
+            return first
         raise refusals[0]
 
-    def _read_on(
-        self, context: dict[str, Any], asked: dict[str, Any], first: Page
-    ) -> dict[int, Future[Page]]:
-        """Ask for a few pages more of a list that is read whole, when its turn comes.
+    # How it is read
 
-        Many lists of a few pages would else be read one after the other.
-        """
-        if context.get("locationId") not in self._read_whole:
-            return {}
-        if suits(first, self._changed_at):
-            # It is read from its other end.
-            return {}
-        pages = count_pages(first.total or 0, max(first.size, 1))
-        return {
-            number: self.run.workers.begin(partial(self._read, asked, number))
-            for number in range(2, min(pages, MOST_PAGES_AHEAD) + 1)
-        }
-
-    def _go_on(self, context: dict[str, Any], beginning: Beginning) -> Iterator[Answer]:
-        is_sorted, first = beginning.is_sorted, beginning.first
+    def _read_list(self, context: dict[str, Any], first: FirstPage) -> Iterator[Answer]:
+        """Read a list, sorted if the server sorts, and the plain way if it doesn't."""
         where = place(self.name, context)
-        read = partial(self._read, self._sorted(context) if is_sorted else context)
-        reading = Reading(
-            read=read,
-            sweep=partial(self._sweep, read, beginning.begun, newest_first=is_sorted),
-            backward=partial(self._backward, context),
-            key=self._key,
-            version=self._changed_at,
-            since=self.since(context),
-            stops_early=self._stops_early(context),
-            sorts=partial(self._is_sorting, context),
-            say=partial(self.logger.info, "%s: %s.", where),
+        sent = SentRows(once=not self._is_incremental)
+        pages = count_pages(first.page.total or 0, max(len(first.page.rows), 1))
+        self.run.progress.begin(where, max(pages - 1, 0))
+        if first.is_sorted and self._sorts:
+            try:
+                yield from self._read_sorted(context, first, sent)
+            except NotSortedError as error:
+                self._sorts = False
+                self._warn_of_no_order(str(error))
+            else:
+                return
+        yield from self._read_plain(context, first, sent)
+
+    def _read_sorted(
+        self, context: dict[str, Any], first: FirstPage, sent: SentRows
+    ) -> Iterator[Answer]:
+        self._check_clock(context, first.page)
+        reader = SortedList(
+            partial(self._request_page, context),
+            self._fields,
+            sent,
+            size=first.limit,
             lookback=self._lookback,
-            started=self.run.started_at,
-            rest=self._rest(context, is_sorted=is_sorted),
-            given=self._given if self._is_keyed_by_row else Seen(),
+            bookmark=self.until(context, SORTED),
+            checkpoint=self.checkpoint(context),
+            is_full_table=not self._is_incremental,
+            max_extra=self.config.get("max_extra_requests"),
+            prefetcher=self.prefetcher,
+            is_proven=self._is_proven,
         )
-        self.run.progress.begin(where, (first.total_pages or 1) - 1)
-        try:
-            for rows in reading.rows(first):
-                left = reading.left
-                yield Answer(context=context, rows=rows, beside=self.beside(context))
-                # Now they have been written.
-                self._note_rest(context, left)
-        except PagesRepeatError as error:
-            msg = f"{where}: {error}"
-            raise UnexpectedAnswerError(msg) from error
-        finally:
-            for page in beginning.begun.values():
-                page.cancel()
-        for sweep in reading.sweeps:
-            self.judge(sweep, context)
-        if is_sorted and not reading.ordered:
-            self._give_up_sorting(f"does not sort by {self.replication_key}")
-        self._note_rest(context, reading.left)
-        if reading.is_exact:
-            self.remember_reading(context, reading)
+        yield from self._answers(context, reader.batches(first.page), reader, SORTED)
+        self._is_proven = reader.is_proven
+        self.limit = min(self.limit or reader.size, reader.size)
 
-    def _sweep(
+    def _read_plain(
+        self, context: dict[str, Any], first: FirstPage, sent: SentRows
+    ) -> Iterator[Answer]:
+        reader = PlainList(
+            partial(self._request_page, context, ""),
+            self._fields,
+            sent,
+            size=first.limit,
+            lookback=self._lookback,
+            bookmark=self.until(context, UNSORTED),
+            max_extra=self.config.get("max_extra_requests"),
+        )
+        page = None if first.is_sorted else first.page
+        yield from self._answers(context, reader.batches(page), reader, UNSORTED)
+
+    def _answers(
         self,
-        read: Callable[[int], Page],
-        begun: dict[int, Future[Page]],
-        first: Page,
-        **options: Any,
-    ) -> Sweep:
-        """Prepare a sweep that has its first page in hand."""
-        return self.sweep(
-            _after(first, read),
-            begun,
-            key=self._key,
-            version=self._changed_at if self.replication_key else None,
-            extra=self.config.get("max_extra_requests"),
-            started_at=self.run.server_now(),
-            **options,
-        )
+        context: dict[str, Any],
+        batches: Iterator[Batch],
+        reader: SortedList | PlainList,
+        order: str,
+    ) -> Iterator[Answer]:
+        """Hand out what a reader reads, and note how far it is."""
+        try:
+            for batch in batches:
+                beside = self.beside(context)
+                yield Answer(context=context, rows=batch.rows, beside=beside)
+                # Now they have been written.
+                self._note(context, order, batch.bookmark, batch.checkpoint)
+        finally:
+            self.least_requests += reader.requests - reader.extra
+        if self.judge(reader.doubts, context):
+            self.remember_list(context, order, reader.bookmark)
+        else:
+            self._note(context, order, None, None)
 
-    def _backward(self, context: dict[str, Any], first: Page) -> BackwardSweep | None:
-        """Prepare a sweep from the newest rows to the oldest, if the list suits it.
-
-        Args:
-            context: The list's parameters.
-            first: Its first page, as it came.
-
-        Returns:
-            The sweep; None if the list doesn't suit, or the server can't be asked.
-        """
-        if self._turns is False or not suits(first, self._changed_at):
-            return None
-        bottom = self._read_oldest(context, first)
-        if bottom is None or None in map(self._changed_at, bottom.rows):
-            return None
-        last = first.total_pages
-        read = partial(self._read, self._sorted(context, "asc"), last=last)
-        return BackwardSweep(
-            first,
-            bottom,
-            partial(self._read, self._sorted(context), 1),
-            read,
-            partial(self.read_ahead, read, {}),
-            key=self._key,
-            version=self._changed_at,
-            extra=self.config.get("max_extra_requests"),
-        )
-
-    def _read(
-        self, context: dict[str, Any], number: int, *, last: int | None = None
+    def _request_page(
+        self, context: dict[str, Any], order: str, number: int, limit: int
     ) -> Page:
-        """Read a page, and say how far that is.
+        """Ask for a page, and say how far that is.
 
         Args:
             context: The list's parameters.
+            order: `asc`, `desc` or none.
             number: The page's number.
-            last: Where the way back through the list began, if it goes back.
+            limit: How many rows to ask for.
 
         Returns:
             The page.
         """
-        page = self.read_page(context, number)
-        done = number if last is None else last - number + 1
+        # Documented for many lists: `sortBy` and `sortOrder`.
+        asked = {"sortBy": self.replication_key, "sortOrder": order} if order else {}
+        try:
+            page = self.read_page({**context, **asked}, number, limit)
+        except BadRequestError as error:
+            if order != "asc":
+                raise
+            msg = "refuses to sort the oldest rows first"
+            raise NotSortedError(msg) from error
+        pages = count_pages(page.total or 0, limit) or number
+        done = {"asc": pages - number + 1, "desc": 1}.get(order, number)
         self.run.progress.step(
             place(self.name, context),
             done=done,
-            of=page.total_pages or number,
-            rows=min(done * page.size, page.total or done * page.size),
+            of=pages,
+            rows=min(done * limit, page.total or done * limit),
             total=page.total,
         )
         return page
-
-    # Only what changed
-
-    def _sorted(self, context: dict[str, Any], order: str = "desc") -> dict[str, Any]:
-        """Documented for many lists: `sortBy` and `sortOrder`."""
-        return {**context, "sortBy": self.replication_key, "sortOrder": order}
-
-    def _is_sorting(self, context: dict[str, Any], newest: Page) -> bool:
-        """Look, once in a run, whether the oldest rows come first if asked for.
-
-        Args:
-            context: The list's parameters.
-            newest: The page that came with the newest rows asked for.
-
-        Returns:
-            Whether they do.
-        """
-        return self._turns or self._read_oldest(context, newest) is not None
-
-    def _read_oldest(self, context: dict[str, Any], newest: Page) -> Page | None:
-        """Return the first page, oldest first, if the list turns when it is asked to.
-
-        Args:
-            context: The list's parameters.
-            newest: The page that came with the newest rows asked for.
-
-        Returns:
-            The page; None if the server doesn't sort.
-        """
-        self._turns = False
-        try:
-            oldest = self.read_page(self._sorted(context, "asc"), 1)
-        except BadRequestError:
-            return None
-        self._turns = is_turned(newest, oldest, self._key, self._changed_at)
-        return oldest if self._turns else None
-
-    def _give_up_sorting(self, why: str) -> None:
-        if self._sorts:
-            self._sorts = False
-            self._warn_of_no_order(why)
 
     def _warn_of_no_order(self, why: str) -> None:
         self.logger.warning(
@@ -332,108 +272,125 @@ class PagedStream(BetterDataStream):
             why,
         )
 
-    @property
-    def _is_keyed_by_row(self) -> bool:
-        # A catalog makes a list of the keys.
-        return list(self.primary_keys) == [self.row_key]
+    @cached_property
+    def _fields(self) -> Fields:
+        """How to look into rows."""
+        key, changed = self.row_key, self.replication_key
+        if changed is None:
+            return Fields(lambda row: str(row.get(key)))
+        return Fields(
+            key=lambda row: str(row.get(key)),
+            stamp=lambda row: read_stamp(row.get(changed)),
+            content=encode_line,
+        )
+
+    # What is remembered
 
     @property
     def _is_incremental(self) -> bool:
-        return self.replication_method == REPLICATION_INCREMENTAL
+        return (
+            self.replication_key is not None
+            and self.replication_method == REPLICATION_INCREMENTAL
+        )
 
     @property
     def _lookback(self) -> timedelta:
         return timedelta(minutes=self.config["lookback_minutes"])
 
-    def since(self, context: Mapping[str, Any]) -> datetime | None:
-        """Return from when on rows are sent.
+    def until(self, context: Mapping[str, Any], order: str) -> datetime | None:
+        """Return the bookmark that a list is read down to.
 
         Args:
             context: The list's parameters.
+            order: How it is read; a bookmark of the other way doesn't count.
 
         Returns:
-            The bookmark less the lookback; None if there is none.
+            The time up to which all rows have been sent; None for the whole list.
         """
         if not self._is_incremental:
             return None
-        return self.before(self.bookmarks.get(context.get("locationId")))
-
-    def before(self, stamp: str | None) -> datetime | None:
-        """Return the time that lies the lookback before a time stamp.
-
-        Args:
-            stamp: The time stamp, if there is one.
-
-        Returns:
-            The time, if there is one.
-        """
-        time = read_stamp(stamp)
-        return time and earlier(time, self._lookback)
-
-    def _stops_early(self, context: Mapping[str, Any]) -> bool:
-        if not self.bookmarks.concerns(context.get("locationId"), UNSTAMPED):
-            return True
-        self.logger.info(
-            "%s: items without %s have been seen, which stand anywhere in the list: "
-            "all pages are read.",
-            place(self.name, context),
-            self.replication_key,
-        )
-        return False
-
-    def _key(self, row: Row) -> str:
-        return str(row.get(self.row_key))
-
-    @cached_property
-    def _changed_at(self) -> Callable[[Row], datetime | None]:
-        """Returns when a row was changed, if it says so."""
-        field = self.replication_key or ""
-        return lambda row: read_stamp(row.get(field))
-
-    def _rest(self, context: Mapping[str, Any], *, is_sorted: bool) -> Rest | None:
-        """Return what a run that was cut short has sent, if this one can go on."""
-        note = self.bookmarks.noted(context.get("locationId"), REST)
-        if note is None or not self._is_incremental:
+        location = context.get("locationId")
+        bookmark, is_old = self.bookmarks.reached(location, order)
+        if bookmark is None:
             return None
-        rest = read_rest(note) if is_sorted else None
-        since = self.since(context)
-        if rest and since and rest.top < since:
-            # A later run has read it all.
-            return None
-        self.logger.info(
-            "%s: the run before was cut short; %s.",
-            place(self.name, context),
-            f"going on behind {rest.rows} rows" if rest else "starting over",
-        )
-        return rest
+        if is_old:
+            # Older versions noted the newest time stamp that they had seen.
+            return earlier(bookmark, self._lookback)
+        return bookmark
 
-    def _note_rest(self, context: Mapping[str, Any], left: Rest | None) -> None:
-        if self._is_incremental:
-            note = left and left.as_note()
-            self.bookmarks.note(context.get("locationId"), REST, note)
+    def _check_clock(self, context: Mapping[str, Any], page: Page) -> None:
+        """Warn of a bookmark that no run could leave now: rows may lie behind it."""
+        bookmark, is_old = self.bookmarks.reached(context.get("locationId"), SORTED)
+        moment = earlier(page.date, self._lookback)
+        if self._is_incremental and not is_old and bookmark and moment < bookmark:
+            self.logger.warning(
+                "%s: the bookmark %s is newer than the server's time less "
+                "lookback_minutes. If its clock was put back, changes may be missed: "
+                "run once with --full-refresh. If lookback_minutes was raised, all is "
+                "well.",
+                place(self.name, context),
+                write_stamp(bookmark),
+            )
 
-    def remember_reading(self, context: Mapping[str, Any], reading: Reading) -> None:
-        """Move the bookmark, but not past the run's start: changes may have come.
+    def checkpoint(self, context: Mapping[str, Any]) -> Checkpoint | None:
+        """Return how far a run came that was cut short, if this one can go on.
 
         Args:
             context: The list's parameters.
-            reading: What was read, exactly.
+
+        Returns:
+            How far; None if there was none, or it must begin again.
         """
-        if self.replication_key is None or not self._is_incremental:
+        location = context.get("locationId")
+        if not self._is_incremental:
+            return None
+        where = place(self.name, context)
+        said = "%s: the run before was cut short; %s."
+        if self.bookmarks.noted(location, OLD_CHECKPOINT) is not None:
+            self.bookmarks.note(location, OLD_CHECKPOINT, None)
+            self.logger.info(
+                said, where, "it noted how far it was in an older way: starting over"
+            )
+        noted = self.bookmarks.noted(location, CHECKPOINT)
+        if noted is None:
+            return None
+        settled = read_stamp(noted["settled"])
+        if settled is None:
+            return None
+        checkpoint = Checkpoint(settled, noted["left"])
+        self.logger.info(
+            said, where, f"going on with the oldest {checkpoint.left} rows"
+        )
+        return checkpoint
+
+    def _note(
+        self,
+        context: Mapping[str, Any],
+        order: str,
+        bookmark: datetime | None,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        """Note how far a list has been sent."""
+        if not self._is_incremental:
             return
         location = context.get("locationId")
-        self._note_rest(context, None)
-        self.bookmarks.note(location, UNSTAMPED, bool(reading.unstamped) or None)
-        if reading.newest is not None:
-            reached = write_stamp(self.run.before_start(reading.newest))
-            self.bookmarks.advance(location, self.replication_key, reached)
+        note = checkpoint and {
+            "settled": write_stamp(checkpoint.settled),
+            "left": checkpoint.left,
+        }
+        self.bookmarks.note(location, CHECKPOINT, note)
+        if bookmark is not None and self.replication_key is not None:
+            self.bookmarks.note(location, UNSTAMPED, None)
+            self.bookmarks.reach(location, self.replication_key, bookmark, order)
 
+    def remember_list(
+        self, context: Mapping[str, Any], order: str, bookmark: datetime | None
+    ) -> None:
+        """Note that a list was read to its end, exactly.
 
-def _after(first: Page, read: Callable[[int], Page]) -> Callable[[int], Page]:
-    """Return a reader that has read one page already."""
-    in_hand = {first.number: first}
-
-    def read_page(number: int) -> Page:
-        return in_hand.pop(number, None) or read(number)
-
-    return read_page
+        Args:
+            context: The list's parameters.
+            order: How it was read.
+            bookmark: Up to which time stamp all of its rows have been sent.
+        """
+        self._note(context, order, bookmark, None)

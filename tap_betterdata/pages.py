@@ -7,60 +7,27 @@ Documented shape: a list beside a `pagination` object with `page`, `pageSize`,
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.decoding import decode
+from tap_betterdata.pagination.page import Page
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 LIST_NAMES = ("items", "products", "data")
+
+# A total has at most 18 digits.
+_MOST_ROWS = 10**18
 
 Row = dict[str, Any]
 
 
 class MalformedResponseError(ValueError):
     """A response with status 200 that is not what the API promises."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page as the server gave it.
-
-    Attributes:
-        number: The page that was asked for, from 1.
-        rows: Its rows.
-        size: How many rows the server says a page has (`pageSize`); where it does
-            not say, the limit that was asked for.
-        total: How many rows there are on all pages, if the server says so.
-        total_pages: How many pages there are, if the server says so.
-        body: The whole answer, for what stands beside the list.
-        started: When the request was sent, in seconds of the monotonic clock.
-        ended: When the answer was complete, in seconds of the monotonic clock.
-    """
-
-    number: int
-    rows: list[Row]
-    size: int
-    total: int | None
-    total_pages: int | None
-    body: Mapping[str, Any] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
-    ended: float = field(default_factory=time.monotonic)
-
-
-def count_pages(count: int, size: int) -> int:
-    """Return how many pages so many rows take.
-
-    Args:
-        count: How many rows.
-        size: How many a page has.
-
-    Returns:
-        The pages, the last one of which may not be full.
-    """
-    return -(-count // size)
 
 
 def read_object(content: bytes) -> dict[str, Any]:
@@ -94,17 +61,13 @@ def read_object(content: bytes) -> dict[str, Any]:
     return body
 
 
-def read_page(
-    content: bytes, *, number: int, limit: int, started: float, ended: float
-) -> Page:
+def read_page(content: bytes, *, number: int, date: datetime) -> Page:
     """Read a page from the body of an answer.
 
     Args:
         content: The body.
         number: The page that was asked for.
-        limit: The page size that was asked for.
-        started: When the request was sent (monotonic seconds).
-        ended: When the answer was complete (monotonic seconds).
+        date: When it was answered.
 
     Returns:
         The page.
@@ -119,12 +82,9 @@ def read_page(
     return Page(
         number=number,
         rows=_rows(body),
-        size=_count(pagination, "pageSize") or limit,
-        total=_count(pagination, "total"),
-        total_pages=_count(pagination, "totalPages"),
-        body=body,
-        started=started,
-        ended=ended,
+        total=_total(pagination),
+        date=date,
+        envelope=body,
     )
 
 
@@ -217,17 +177,20 @@ def _is_list_of_objects(value: object) -> bool:
     return isinstance(value, list) and set(map(type, value)) <= {dict}
 
 
-def _count(pagination: Mapping[str, Any], name: str) -> int | None:
-    """Read one of the pagination's numbers; some servers write them as strings."""
-    value = pagination.get(name)
+def _total(pagination: Mapping[str, Any]) -> int | None:
+    """Read how many rows there are; some servers write numbers as strings."""
+    value = pagination.get("total")
     if value is None:
         return None
-    try:
-        count = int(value) if isinstance(value, (int, str, Decimal)) else -1
-    except (ValueError, ArithmeticError):
-        count = -1
-    if count < 0 or isinstance(value, bool) or count != Decimal(value):
-        msg = f"pagination.{name} that is not a count"
+    count = -1
+    if isinstance(value, (int, str, Decimal)) and not isinstance(value, bool):
+        with suppress(ArithmeticError):
+            number = Decimal(value)
+            # Looked at before: to write out 1e9999999 takes for ever.
+            if 0 <= number < _MOST_ROWS and number == number.to_integral_value():
+                count = int(number)
+    if count < 0:
+        msg = "pagination.total that is not a count"
         raise MalformedResponseError(msg)
     return count
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import threading
-import time
-from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
-from tap_betterdata.ahead import Workers
-from tap_betterdata.bookmarks import earlier
 from tap_betterdata.errors import IncompleteRunError, SettingsError, TapError
 from tap_betterdata.locations import Locations
+from tap_betterdata.pagination.prefetch import Prefetcher
 from tap_betterdata.progress import Progress
 from tap_betterdata.session import ApiSession
 
@@ -35,11 +33,10 @@ class Run:
     Attributes:
         stop: Set when the run must end: waits end at once.
         progress: Says how far the run is.
-        workers: The threads that requests are sent from.
+        width: How many requests are under way at once.
         locations: Which locations are covered.
         spools: What was read for several streams, by the endpoint's path.
         failures: What was left out or is uncertain, a line each.
-        end: Why nothing more can be asked for; None if it can.
     """
 
     def __init__(self, config: Mapping[str, Any], logger: logging.Logger) -> None:
@@ -56,14 +53,11 @@ class Run:
             logger=logger,
             budget=lambda: self.budget,
         )
-        self.workers = Workers(
-            config["concurrency"], lambda error: getattr(error, "ends_run", False)
-        )
+        self.width: int = config["concurrency"]
         self.locations = Locations(config.get("location_ids"))
         self.spools: dict[str, Spool[Any]] = {}
         self.failures: list[str] = []
-        self.end: TapError | None = None
-        self._started = time.monotonic()
+        self._ended: Future[NoReturn] = Future()
         self.window: tuple[date, date]
         self._resources = ExitStack()
 
@@ -87,7 +81,7 @@ class Run:
         session = ApiSession(
             self.budget,
             deadline=self.config["request_timeout"],
-            connections=self.workers.count,
+            connections=self.width,
         )
         # A proxy for the outside world is of no use for the sandbox.
         session.trust_env = not self._is_sandbox
@@ -103,35 +97,25 @@ class Run:
         """The key that goes with the URL."""
         return self._endpoint[1]
 
-    @property
-    def started_at(self) -> datetime:
-        """When the run began, by the server's clock as far as it is known."""
-        known = self.budget.server_time(self._started)
-        return known or datetime.now(tz=UTC) - timedelta(seconds=self._seconds)
+    @cached_property
+    def prefetcher(self) -> Prefetcher:
+        """Makes requests ahead, several at once if that is set."""
+        if self.width == 1:
+            return Prefetcher()
+        executor = ThreadPoolExecutor(self.width)
+        self._resources.callback(executor.shutdown, wait=False, cancel_futures=True)
+        return Prefetcher(executor, self.width, self._ended)
 
     @property
-    def _seconds(self) -> float:
-        return time.monotonic() - self._started
+    def end(self) -> TapError | None:
+        """Why nothing more can be asked for; None if it can."""
+        return self._ended.exception() if self._ended.done() else None  # type: ignore[return-value]
 
-    def server_now(self) -> datetime | None:
-        """Tell the time by the server's clock; None if its answers don't say."""
-        return self.budget.server_time(time.monotonic())
-
-    def before_start(self, stamp: datetime) -> datetime:
-        """Take a time stamp back to the run's start.
-
-        What changed later may have changed where it had been read already.
-
-        Args:
-            stamp: The newest time stamp that was read.
-
-        Returns:
-            The same, or the run's start by the server's clock. Where that clock is not
-            known, the time stamp may be as new as the run is long.
-        """
-        if self.server_now() is None:
-            stamp = earlier(stamp, timedelta(seconds=self._seconds))
-        return min(stamp, self.started_at)
+    @end.setter
+    def end(self, error: TapError) -> None:
+        """Keep all threads from asking on; the first error counts."""
+        with suppress(InvalidStateError):
+            self._ended.set_exception(error)
 
     def fail(self, error: TapError) -> None:
         """Note what went wrong; the run goes on with what is left.
@@ -148,7 +132,6 @@ class Run:
         Raises:
             IncompleteRunError: If anything was left out or is uncertain.
         """
-        self.workers.close()
         self._resources.close()
         failures, self.failures = self.failures, []
         if failures:

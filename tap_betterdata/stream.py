@@ -25,9 +25,9 @@ from tap_betterdata.errors import (
     place,
     redact,
 )
+from tap_betterdata.pagination.prefetch import Prefetcher
 from tap_betterdata.records import Conformer
 from tap_betterdata.spool import Spool
-from tap_betterdata.sweep import Sweep
 from tap_betterdata.writer import LineWriter
 
 if TYPE_CHECKING:
@@ -37,14 +37,11 @@ if TYPE_CHECKING:
         Iterable,
         Iterator,
         Mapping,
-        MutableMapping,
     )
-    from concurrent.futures import Future
 
     from singer_sdk.helpers.types import Context, Record
 
-    from tap_betterdata.backward import BackwardSweep
-    from tap_betterdata.pages import Page, Row
+    from tap_betterdata.pages import Row
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -52,8 +49,8 @@ C = TypeVar("C")
 
 # How often the state is written while a stream is read: what is lost at most when a
 # run is cut short is what was read since.
-STATE_EVERY_BATCHES = 50
-STATE_EVERY_SECONDS = 60.0
+STATE_EVERY_BATCHES = 10
+STATE_EVERY_SECONDS = 10.0
 
 
 class Answer(TypedDict):
@@ -203,10 +200,9 @@ class BetterDataStream(ApiStream):
             The answers in order.
         """
         refused: set[str | None] = set()
-        beginnings = self.run.workers.ahead(
-            partial(_either, begin, context)
-            for context in contexts
-            if context.get("locationId") not in refused
+        beginnings = self.prefetcher.ahead(
+            partial(_either, begin),
+            (c for c in contexts if c.get("locationId") not in refused),
         )
         for context, beginning in beginnings:
             if context.get("locationId") in refused:
@@ -230,64 +226,20 @@ class BetterDataStream(ApiStream):
         else:
             self.leave_out(error)
 
-    def sweep(
-        self,
-        read: Callable[[int], Page],
-        begun: MutableMapping[int, Future[Page]],
-        **options: Any,
-    ) -> Sweep:
-        """Prepare to read all pages of a list, each row once, while the data move.
+    def judge(self, doubts: list[str], context: dict[str, Any]) -> bool:
+        """Say so if a list that was read to its end is not known to be whole.
 
         Args:
-            read: Reads a page.
-            begun: Pages that have been asked for already. They are of use for pages
-                in flight; a page that is read by itself must be fresh.
-            **options: Of the sweep.
+            doubts: Why it is not certain.
+            context: What was read.
 
         Returns:
-            The sweep, not begun.
+            Whether it is exact.
         """
-        return Sweep(read, partial(self.read_ahead, read, begun), **options)
-
-    def read_ahead(
-        self,
-        read: Callable[[int], Page],
-        begun: MutableMapping[int, Future[Page]],
-        numbers: Iterable[int],
-    ) -> Iterator[Page]:
-        """Read pages of a list, several in flight.
-
-        Args:
-            read: Reads a page.
-            begun: Pages that have been asked for already.
-            numbers: Which pages.
-
-        Returns:
-            The pages, in the order asked for.
-        """
-        return self.run.workers.ahead(
-            begun.pop(number) if number in begun else partial(read, number)
-            for number in numbers
-        )
-
-    def judge(self, sweep: Sweep | BackwardSweep, context: dict[str, Any]) -> bool:
-        """Say so if a sweep that has ended was not exact.
-
-        Args:
-            sweep: The sweep.
-            context: What it read.
-
-        Returns:
-            Whether it was exact.
-        """
-        self.least_requests += sweep.least_requests
-        if sweep.exact:
-            return True
-        error = InexactError(
-            f"{place(self.name, context)}: not exact. {' '.join(sweep.doubts)}"
-        )
-        self.leave_out(error)
-        return False
+        if doubts:
+            said = f"{place(self.name, context)}: not exact. {'; '.join(doubts)}"
+            self.leave_out(InexactError(said))
+        return not doubts
 
     def leave_out(self, error: TapError) -> None:
         """Note that a part of the stream could not be read.
@@ -526,6 +478,11 @@ class BetterDataStream(ApiStream):
     def is_filtered(self) -> bool:
         """Whether settings keep the stream to a part of what the API has."""
         return bool(self.run.locations.configured)
+
+    @property
+    def prefetcher(self) -> Prefetcher:
+        """What makes requests ahead: nothing does where a record or two are enough."""
+        return Prefetcher() if self.is_dry_run else self.run.prefetcher
 
     @property
     def is_dry_run(self) -> bool:

@@ -376,9 +376,8 @@ class TapBetterData(Tap):
             TapError: If it doesn't.
         """
         inventory = streams.InventoryStream(self, self.run)
-        inventory.limit = 1
         places = self.run.locations.configured
-        page = inventory.read_page({"locationId": places[0]} if places else {}, 1)
+        page = inventory.read_page({"locationId": places[0]} if places else {}, 1, 1)
         shown = "stock items" if page.total is None else f"{page.total} stock items"
         where = f" in location {places[0]}" if places else ""
         return f"The key works: {self.run.api_url} shows {shown}{where}."

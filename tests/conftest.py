@@ -6,21 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tap_betterdata import ahead
 from tap_betterdata.stream import BetterDataStream
 from tests.running import InstalledRunner, Runner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _threads_at_once() -> Iterator[None]:
-    """Use threads though nothing is slow: the answers come from this machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ahead, "SLOW_S", 0.0)
-        yield
 
 
 @pytest.fixture

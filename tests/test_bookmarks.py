@@ -13,12 +13,12 @@ from tap_betterdata.bookmarks import (
     Bookmarks,
     as_date,
     check_state,
-    earlier,
     read_bookmarks,
     read_stamp,
     write_stamp,
 )
 from tap_betterdata.errors import StateError
+from tap_betterdata.pagination.page import earlier
 
 KEY = "updatedAt"
 moments = st.integers(0, 10**15).map(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 
 from tap_betterdata.pages import (
     MalformedResponseError,
-    Page,
     check_object,
     check_objects,
     error_code,
@@ -20,47 +20,41 @@ from tap_betterdata.pages import (
     read_page,
 )
 
+if TYPE_CHECKING:
+    from tap_betterdata.pagination.page import Page
+
 ROWS = [{"id": "1"}, {"id": "2"}]
-COUNTS = ("pageSize", "total", "totalPages")
 
 
-def page_of(body: object, *, limit: int = 100) -> Page:
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def page_of(body: object) -> Page:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_page(content, number=3, limit=limit, started=1.0, ended=2.0)
-
-
-def numbers(page: Page) -> tuple[int, int | None, int | None]:
-    return page.size, page.total, page.total_pages
+    return read_page(content, number=3, date=NOW)
 
 
 @pytest.mark.parametrize("name", ["items", "products", "data"])
 def test_the_list_has_one_of_three_names(name: str) -> None:
     page = page_of({name: ROWS, "channels": [1]})
     assert page.rows == ROWS
-    assert page.body["channels"] == [1]
-    assert (page.number, page.started, page.ended) == (3, 1.0, 2.0)
+    assert page.envelope["channels"] == [1]
+    assert (page.number, page.date) == (3, NOW)
 
 
 def test_an_empty_list_is_a_page() -> None:
     assert page_of({"items": []}).rows == []
 
 
-@given(st.tuples(st.integers(1, 10**6), st.integers(0, 10**30), st.integers(0, 10**30)))
-def test_numbers_may_be_written_as_strings(counts: tuple[int, int, int]) -> None:
-    plain = dict(zip(COUNTS, counts, strict=True))
-    text = {name: str(count) for name, count in plain.items()}
-    pages = [page_of({"items": ROWS, "pagination": p}) for p in (plain, text)]
-    assert [numbers(page) for page in pages] == [counts, counts]
+@given(st.integers(0, 10**18 - 1))
+def test_a_total_may_be_written_as_a_string(total: int) -> None:
+    for written in (total, str(total)):
+        assert page_of({"items": ROWS, "pagination": {"total": written}}).total == total
 
 
 @pytest.mark.parametrize("body", [{}, {"pagination": None}, {"pagination": {}}])
-def test_without_pagination_the_limit_stands_in(body: dict[str, Any]) -> None:
-    page = page_of({"items": ROWS, **body}, limit=50)
-    assert numbers(page) == (50, None, None)
-
-
-def test_the_servers_page_size_counts() -> None:
-    assert page_of({"items": ROWS, "pagination": {"pageSize": 20}}).size == 20
+def test_a_total_may_be_missing(body: dict[str, Any]) -> None:
+    assert page_of({"items": ROWS, **body}).total is None
 
 
 @pytest.mark.parametrize(
@@ -108,13 +102,23 @@ def test_what_is_no_page_is_malformed(body: object, said: str) -> None:
         page_of(body)
 
 
-@pytest.mark.parametrize("name", COUNTS)
 @pytest.mark.parametrize(
-    "value", [-1, "-1", 1.5, "1.5", "many", "", True, [], {}, "1" * 5000]
+    "value",
+    [
+        *("-1", '"-1"', "1.5", '"1.5"', '"many"', '""', "true", "[]", "{}"),
+        *("9" * 19, '"1' + "0" * 5000 + '"', "1e9999999", '"1e9999999"', "1" * 400),
+    ],
 )
-def test_a_count_that_is_none_is_malformed(name: str, value: object) -> None:
-    with pytest.raises(MalformedResponseError, match=rf"pagination\.{name} .* count"):
-        page_of({"items": ROWS, "pagination": {name: value}})
+def test_a_total_that_is_no_count_is_malformed(value: str) -> None:
+    body = f'{{"items": [], "pagination": {{"total": {value}}}}}'.encode()
+    with pytest.raises(MalformedResponseError, match=r"pagination\.total .* count"):
+        page_of(body)
+
+
+@pytest.mark.parametrize("value", ["7", '"7"', "7.0", "70e-1"])
+def test_a_total_may_be_written_in_any_way(value: str) -> None:
+    body = f'{{"items": [], "pagination": {{"total": {value}}}}}'.encode()
+    assert page_of(body).total == 7
 
 
 @pytest.mark.parametrize("error", [None, False, "", {}])

@@ -15,7 +15,8 @@ from tap_betterdata.records import elements
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tap_betterdata.pages import Page, Row
+    from tap_betterdata.pages import Row
+    from tap_betterdata.pagination.page import Page
     from tap_betterdata.stream import Answer
 
 _PRODUCT = (
@@ -103,11 +104,11 @@ class _AtpEndpoint(PagedStream):
         check_objects(body, "channels")
 
     @override
-    def read_page(self, context: Mapping[str, Any], number: int) -> Page:
+    def read_page(self, context: Mapping[str, Any], number: int, limit: int) -> Page:
         """Keep what stands beside the products, which should not differ by page."""
-        page = super().read_page(context, number)
+        page = super().read_page(context, number, limit)
         asked = context["locationId"]
-        location = page.body.get("location") or {}
+        location = page.envelope.get("location") or {}
         for answered in (location.get("id"), *(r.get("locationId") for r in page.rows)):
             if answered not in {None, asked}:
                 msg = (
@@ -119,7 +120,7 @@ class _AtpEndpoint(PagedStream):
         if location.get("name") is not None:
             self._names[asked] = location["name"]
         known = self._channels.setdefault(asked, {})
-        for channel in page.body.get("channels") or []:
+        for channel in page.envelope.get("channels") or []:
             before = known.setdefault(str(channel.get("channelId")), channel)
             if before != channel:
                 known[str(channel.get("channelId"))] = channel

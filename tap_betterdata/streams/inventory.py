@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from tap_betterdata.bookmarks import write_stamp
+from tap_betterdata.bookmarks import SORTED, UNSORTED, read_stamp, write_stamp
 from tap_betterdata.compat import override
 from tap_betterdata.errors import RefusedError, UnexpectedAnswerError, place
 from tap_betterdata.paged import PagedStream
+from tap_betterdata.pagination.page import earlier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from tap_betterdata.pages import Page, Row
-    from tap_betterdata.reading import Reading
+    from tap_betterdata.pages import Row
+    from tap_betterdata.pagination.page import Checkpoint, Page
     from tap_betterdata.stream import Answer
 
 
@@ -34,7 +35,7 @@ class InventoryStream(PagedStream):
     replication_key = "updatedAt"
     max_limit = 100
     _learns = False
-    _newest: datetime | None = None
+    _reached: datetime | None = None
 
     schema = th.PropertiesList(
         th.Property("id", th.StringType, required=True, description="The stock item."),
@@ -87,7 +88,8 @@ class InventoryStream(PagedStream):
         locations = self.run.locations
         # What has changed since the last run shows all locations only if those of
         # before are known.
-        is_enough = locations.as_of is not None or self.since({}) is None
+        is_whole = self.until({}, SORTED) is None and self.until({}, UNSORTED) is None
+        is_enough = is_whole or locations.as_of is not None
         # What fails once is not asked for again for other streams' sake.
         locations.learned = locations.failed = True
         for answer in super().ask():
@@ -96,13 +98,13 @@ class InventoryStream(PagedStream):
         locations.learned = is_enough
         locations.failed = self.failed
         locations.certain = self.complete and is_enough
-        if locations.certain and self._newest and not locations.configured:
-            locations.as_of = write_stamp(self.run.before_start(self._newest))
+        if locations.certain and self._reached and not locations.configured:
+            locations.as_of = write_stamp(self._reached)
 
     @override
-    def read_page(self, context: Mapping[str, Any], number: int) -> Page:
+    def read_page(self, context: Mapping[str, Any], number: int, limit: int) -> Page:
         """Check that the server filters by location, as is documented."""
-        page = super().read_page(context, number)
+        page = super().read_page(context, number, limit)
         asked = context.get("locationId")
         for row in page.rows if asked else []:
             if row.get("locationId") not in {asked, None}:
@@ -120,18 +122,27 @@ class InventoryStream(PagedStream):
         return answer["rows"]
 
     @override
-    def since(self, context: Mapping[str, Any]) -> datetime | None:
+    def until(self, context: Mapping[str, Any], order: str) -> datetime | None:
         """While only locations are learned, from when on new ones may have come."""
-        if self._learns:
-            return self.before(self.run.locations.as_of)
-        return super().since(context)
+        if not self._learns:
+            return super().until(context, order)
+        as_of = read_stamp(self.run.locations.as_of)
+        # Older versions noted the newest time stamp that they had seen.
+        return as_of and earlier(as_of, self._lookback)
 
     @override
-    def remember_reading(self, context: Mapping[str, Any], reading: Reading) -> None:
+    def checkpoint(self, context: Mapping[str, Any]) -> Checkpoint | None:
+        """While only locations are learned, all of the list must be seen."""
+        return None if self._learns else super().checkpoint(context)
+
+    @override
+    def remember_list(
+        self, context: Mapping[str, Any], order: str, bookmark: datetime | None
+    ) -> None:
         """Leave the bookmarks alone while only locations are learned."""
-        self._newest = reading.newest
+        self._reached = bookmark
         if not self._learns:
-            super().remember_reading(context, reading)
+            super().remember_list(context, order, bookmark)
 
     def holds_stock(self, location: str) -> bool:
         """Ask whether there are items of a location.
@@ -143,7 +154,7 @@ class InventoryStream(PagedStream):
             Whether there are, or may be.
         """
         try:
-            return bool(self.read_page({"locationId": location}, 1).rows)
+            return bool(self.read_page({"locationId": location}, 1, 1).rows)
         except RefusedError as error:
             return not error.not_found
 

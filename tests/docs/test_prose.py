@@ -10,13 +10,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tap_betterdata.sweep import EXTRA_SHARE, LEAST_EXTRA, PAGES_BEFORE_FLIGHT
 
 import dev
 from tap_betterdata.budget import Budget
 from tap_betterdata.progress import duration
 from tap_betterdata.stream import STATE_EVERY_BATCHES, STATE_EVERY_SECONDS
 from tap_betterdata.streams import InventoryAtpStream, InventoryStream
-from tap_betterdata.sweep import EXTRA_SHARE, LEAST_EXTRA, PAGES_BEFORE_FLIGHT
 from tests.docs.pages import DOCS, README, TEXTS, blocks, table
 
 if TYPE_CHECKING:

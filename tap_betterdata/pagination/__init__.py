@@ -1,0 +1,1 @@
+"""Reading lists page by page while they move; knows no stream and no SDK."""

@@ -1,0 +1,499 @@
+"""A list that the server sorts by a time stamp, read while it moves.
+
+Pages are counted from the oldest row on and read from the last to the first. What is
+new or changes goes to the newest end, behind the reader; all that a deletion or a
+change does to the rows not yet read is to draw them nearer to the beginning, towards
+the pages that come next. They may be met twice; none can slip past. Only rows that went
+to the newest end before they were reached are missed, and that end is read again for
+them.
+
+    oldest                                            newest
+    | page 1 | page 2 |  …  | page n-1 | page n | desc page |
+                      <- read in this direction <-
+
+`settled` is a moment of which it is certain that whatever changes after the first
+answer is stamped later: the bookmark that a reading leaves. A reading goes down to
+`until`, the bookmark of the one before; rows at or before it have been sent.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from tap_betterdata.pagination.page import (
+    NEVER,
+    Batch,
+    Checkpoint,
+    NotSortedError,
+    count_pages,
+    earlier,
+)
+from tap_betterdata.pagination.prefetch import Prefetch, Prefetcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+    from datetime import datetime, timedelta
+
+    from tap_betterdata.pagination.key_set import SentRows
+    from tap_betterdata.pagination.page import Fields, Page, Row
+
+MOST_READINGS = 20
+# What a list may cost beyond its pages where nothing else is said: as much again, for
+# one that was imported a moment ago must be read twice, and some for a small one.
+LEAST_EXTRA = 10
+
+
+class PageSizeError(Exception):
+    """The server gives pages of another size than it gave before, or a wrong total.
+
+    Attributes:
+        rows: How many rows the page had.
+    """
+
+    def __init__(self, rows: int, expected: int) -> None:
+        """Say how many rows came instead of how many."""
+        super().__init__(f"a page had {rows} rows where its total says {expected}")
+        self.rows = rows
+
+
+class ExtraSpentError(Exception):
+    """The list moves so much that the requests it may cost are spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """What the page with the newest rows said, at its moment.
+
+    Attributes:
+        keys: Of its rows.
+        stamps: Of its rows, newest first.
+        total: How many rows the list had.
+        settled: What changes later is stamped later.
+    """
+
+    keys: list[str]
+    stamps: list[datetime]
+    total: int
+    settled: datetime
+
+    @property
+    def oldest(self) -> datetime:
+        """The time stamp of its last row."""
+        return self.stamps[-1]
+
+    @property
+    def ahead(self) -> int:
+        """How many of its rows are newer than its last one, so need no other page."""
+        return sum(stamp > self.oldest for stamp in self.stamps)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the list has no rows."""
+        return not self.keys
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds the whole list."""
+        return len(self.keys) >= self.total
+
+    @property
+    def unsettled(self) -> int:
+        """How many of its rows are newer than `settled`."""
+        return sum(stamp > self.settled for stamp in self.stamps)
+
+    def contradicts(self, keys: list[str], stamps: list[datetime]) -> bool:
+        """Say whether rows that came since ought to have stood on this page.
+
+        Args:
+            keys: Of the rows.
+            stamps: Of the rows, oldest first.
+        """
+        if not stamps or stamps[-1] <= self.oldest:
+            return False
+        return any(
+            self.oldest < stamp <= self.settled and key not in self.keys
+            for key, stamp in zip(keys, stamps, strict=True)
+        )
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one reading of the newest end came by, to hold the next one against it.
+
+    Attributes:
+        newest: Its first page.
+        until: What it goes down to; None for the whole list.
+        totals: All totals that came with its pages.
+        wanted: Stands for its rows that are newer than `until`.
+        unsettled: Stands for its rows that are newer than its `settled`.
+    """
+
+    newest: Newest
+    until: datetime | None
+    totals: set[int] = field(default_factory=set)
+    wanted: int = 0
+    unsettled: int = 0
+
+    def see(self, total: int, keys: list[str], stamps: list[datetime]) -> None:
+        """Take note of a page of the oldest rows."""
+        self.totals.add(total)
+        for version in zip(keys, stamps, strict=True):
+            if self.until is None or version[1] > self.until:
+                self.wanted += hash(version)
+            if version[1] > self.newest.settled:
+                self.unsettled += hash(version)
+
+    @property
+    def is_one_answer(self) -> bool:
+        """Whether all of it was on the first page, so that nothing moved meanwhile."""
+        return self.newest.is_whole or (
+            self.until is not None and self.newest.oldest <= self.until
+        )
+
+    def repeats(self, before: Reading) -> bool:
+        """Say whether nothing at all moved since the reading before."""
+        return (
+            self.newest.keys == before.newest.keys
+            and self.newest.stamps == before.newest.stamps
+            and self.totals == before.totals == {self.newest.total}
+            and self.wanted == before.unsettled
+        )
+
+
+@dataclass
+class SortedList:
+    """Reads a list that the server sorts: whole, what changed, or what is left of it.
+
+    Attributes:
+        request: Asks for a page: the order (`asc` or `desc`), its number, its size.
+        fields: How to look into rows.
+        sent: The rows of the list that were sent already.
+        size: How many rows a page has: those asked for, or what the server gives.
+        lookback: How late a change may become visible with its time stamp.
+        bookmark: What the reading goes down to, and then what it has reached.
+        checkpoint: How far a run came that was cut short.
+        is_full_table: Whether a target may delete what does not come.
+        max_extra: How many extra requests are allowed; None for as many as its pages.
+        prefetcher: Makes requests ahead, if it can.
+        is_proven: Whether the server was seen to turn the order when it is asked to.
+        requests: How many requests were made.
+        extra: How many of them a list that stands still would not have cost.
+        doubts: Why it is not certain that all rows came; none if it is.
+    """
+
+    request: Callable[[str, int, int], Page]
+    fields: Fields
+    sent: SentRows
+    size: int
+    lookback: timedelta
+    bookmark: datetime | None = None
+    checkpoint: Checkpoint | None = None
+    is_full_table: bool = False
+    max_extra: int | None = None
+    prefetcher: Prefetcher = field(default_factory=Prefetcher)
+    is_proven: bool = False
+    requests: int = field(default=0, init=False)
+    extra: int = field(default=0, init=False)
+    doubts: list[str] = field(default_factory=list, init=False)
+    _newest_pages: list[Newest] = field(default_factory=list, init=False)
+    # While extra requests are made: how many of them are left.
+    _allowance: int | None = field(default=None, init=False)
+
+    def batches(self, first: Page | None = None) -> Iterator[Batch]:
+        """Read the list.
+
+        Args:
+            first: The newest rows, if they have been asked for already.
+
+        Yields:
+            Rows to send, each version of a row once.
+
+        Raises:
+            NotSortedError: If the server doesn't sort the list.
+        """
+        try:
+            yield from self._read(first)
+        except PageSizeError as error:
+            # The server takes no such pages any more: begin again with what it gives.
+            self.extra = self.requests
+            self.size = error.rows or self.size
+            try:
+                yield from self._read(None)
+            except PageSizeError as again:
+                self.doubts.append(
+                    f"{str(again).capitalize()}: the API changes the size of its pages "
+                    "while the list is read, or its totals are wrong."
+                )
+
+    # What a run reads
+
+    def _read(self, first: Page | None) -> Iterator[Batch]:
+        """Finish what was cut short, and read what is newer."""
+        if self.checkpoint is not None:
+            settled, left = self.checkpoint
+            self.sent.begin(settled)
+            yield from self._go_down(left, settled, self.bookmark)
+            self.bookmark, self.checkpoint, first = settled, None, None
+        is_whole = self.bookmark is None
+        is_first = not self.sent.keys
+        reading = yield from self._read_newest_end(self.bookmark, first)
+        is_counted = is_first and self._is_counted(reading.newest)
+        if self.is_full_table:
+            yield from self._read_until_exact(reading, is_exact=is_counted)
+        elif is_whole and not is_counted:
+            # Rows may have gone to the newest end before they were reached.
+            with suppress(ExtraSpentError):
+                yield from self._read_again(reading)
+
+    def _is_counted(self, newest: Newest) -> bool:
+        """Say whether the rows that came are as many as there were at the beginning.
+
+        What came in since is newer than `settled` and not on the first page.
+        """
+        came = self.sent.settled_keys + newest.unsettled
+        return newest.is_whole or (
+            newest.oldest <= newest.settled and came == newest.total
+        )
+
+    def _read_until_exact(self, reading: Reading, *, is_exact: bool) -> Iterator[Batch]:
+        """Read the newest end over and over, until all rows of one moment have come."""
+        for _ in range(MOST_READINGS - 1):
+            if is_exact:
+                return
+            before = reading
+            try:
+                reading = yield from self._read_again(before)
+            except ExtraSpentError:
+                break
+            came, total = len(self.sent.keys), reading.newest.total
+            is_exact = (reading.is_one_answer and came >= total) or (
+                reading.repeats(before) and came == total
+            )
+        if not is_exact:
+            self.doubts.append(
+                f"The list moves faster than it can be read: {self.extra} requests "
+                "more than it has pages were not enough."
+            )
+
+    def _read_again(self, before: Reading) -> Generator[Batch, None, Reading]:
+        """Read what came to the newest end since a reading began."""
+        pages = count_pages(before.newest.total, self.size)
+        allowed = pages + LEAST_EXTRA if self.max_extra is None else self.max_extra
+        begun = self.requests
+        self._allowance = allowed - self.extra
+        try:
+            reading = yield from self._read_newest_end(before.newest.settled)
+        finally:
+            self._allowance = None
+            self.extra += self.requests - begun
+        came, total = len(self.sent.keys), reading.newest.total
+        if reading.is_one_answer and came < total:
+            msg = f"leaves out at least {total - came} of {total} rows when it sorts"
+            raise NotSortedError(msg)
+        return reading
+
+    def _read_newest_end(
+        self, until: datetime | None, first: Page | None = None
+    ) -> Generator[Batch, None, Reading]:
+        """Read down to a bookmark, or the whole list if there is none."""
+        for is_last_try in (False, True):
+            if first is None:
+                first = self._request("desc", 1)
+            else:
+                self.requests += 1
+            newest = self._check_newest(first)
+            reading = Reading(newest, until, {newest.total})
+            if newest.is_empty:
+                yield Batch([], bookmark=self.bookmark)
+                return reading
+            self.sent.begin(newest.settled)
+            self._newest_pages.append(newest)
+            rows = self._unsent(first, newest.keys, newest.stamps, until)
+            first = None
+            if not reading.is_one_answer or newest.is_whole or self._turns(newest):
+                break
+            if is_last_try:
+                msg = "does not sort the oldest rows first"
+                raise NotSortedError(msg)
+            # So much may have moved since.
+            yield Batch(rows, bookmark=self.bookmark)
+        if reading.is_one_answer:
+            yield Batch(rows, bookmark=self.bookmark)
+        else:
+            left = newest.total - newest.ahead
+            checkpoint = Checkpoint(newest.settled, left)
+            yield Batch(rows, checkpoint, self.bookmark)
+            yield from self._go_down(left, newest.settled, until, reading)
+            self.is_proven = True
+        self.bookmark = newest.settled
+        return reading
+
+    # One way down
+
+    def _go_down(
+        self,
+        left: int,
+        settled: datetime,
+        until: datetime | None,
+        reading: Reading | None = None,
+    ) -> Iterator[Batch]:
+        """Read the pages that hold the oldest `left` rows, from the last to the first.
+
+        One by one, moves do no harm. With several in flight there are signs that
+        something moved: those below may have been answered before the move and lack a
+        row that this page lacks too. They are thrown away then, and the rest is read
+        one by one. (Say a deletion draws row 201 from page 3 to page 2. Page 2 was
+        answered before it, page 3 after it, and page 4, answered before, showed row
+        301, as page 3 does now: it comes again.)
+
+        Args:
+            left: How many rows, counted from the oldest on, may not have been sent.
+            settled: What changed since the reading began is stamped later.
+            until: Where it may end; None for the first page.
+            reading: What the rows are noted in; None for what an earlier run began.
+        """
+        checkpoint = Checkpoint(settled, left)
+        number = count_pages(left, self.size)
+        # Those that came on the page with the newest rows may come once more.
+        expected = set(reading.newest.keys) if reading else set()
+        may_fly = until is None and self.prefetcher.executor is not None
+        ahead: Prefetch[int, Page] | None = None
+        first_newest = previous = None
+        try:
+            while number > 0:
+                page = self._request("asc", number, ahead)
+                keys, stamps = self._check(page, reading)
+                total = page.total or 0
+                known = len(self.sent.keys)
+                rows = self._unsent(page, keys, stamps, until)
+                again = len(keys) - (len(self.sent.keys) - known)
+                has_moved = previous is not None and (
+                    len(keys) < self.size
+                    or stamps[-1] > min(previous, settled)
+                    or again > len(expected.intersection(keys))
+                )
+                expected.difference_update(keys)
+                if has_moved:
+                    may_fly = False
+                    self._throw_away(ahead)
+                    ahead = None
+                if not keys:
+                    # The list is much shorter now.
+                    number = min(number - 1, count_pages(total, self.size))
+                    continue
+                is_filled = total >= number * self.size
+                if is_filled and reading and number == count_pages(left, self.size):
+                    self._check_last(stamps, reading.newest)
+                is_safe = is_filled or number == 1
+                if is_safe:
+                    checkpoint = Checkpoint(settled, (number - 1) * self.size)
+                yield Batch(rows[::-1], checkpoint, self.bookmark)
+                if is_safe and until is not None and stamps[0] <= until:
+                    return
+                number -= 1
+                previous = stamps[0]
+                first_newest = first_newest or stamps[-1]
+                # A run that goes on can't tell at first what moved since it was cut.
+                is_calm = reading is not None or previous < first_newest
+                if may_fly and ahead is None and is_calm:
+                    ahead = self.prefetcher.ahead(
+                        lambda number: self.request("asc", number, self.size),
+                        range(number, 0, -1),
+                    )
+        finally:
+            self._throw_away(ahead)
+
+    def _throw_away(self, ahead: Prefetch[int, Page] | None) -> None:
+        if ahead is not None:
+            begun = ahead.discard()
+            self.requests += begun
+            self.extra += begun
+
+    def _request(
+        self, order: str, number: int, ahead: Prefetch[int, Page] | None = None
+    ) -> Page:
+        """Ask for a page, or take it from those that are under way."""
+        if self._allowance is not None:
+            if self._allowance <= 0:
+                raise ExtraSpentError
+            self._allowance -= 1
+        self.requests += 1
+        if ahead is not None:
+            return next(ahead)
+        return self.request(order, number, self.size)
+
+    def _unsent(
+        self,
+        page: Page,
+        keys: list[str],
+        stamps: list[datetime],
+        until: datetime | None,
+    ) -> list[Row]:
+        """Return the rows of a page that are to be sent, and note that they came."""
+        add, content = self.sent.add, self.fields.content
+        return [
+            row
+            for row, key, stamp in zip(page.rows, keys, stamps, strict=True)
+            if add(key, stamp, partial(content, row))
+            and (until is None or stamp > until)
+        ]
+
+    # The server is checked, not believed
+
+    def _check_newest(self, page: Page) -> Newest:
+        """Read what the page with the newest rows says."""
+        stamps, keys = self.fields.stamps(page), self.fields.keys(page)
+        if page.total is None:
+            msg = "gives no total"
+            raise NotSortedError(msg)
+        if any(above < below for above, below in pairwise(stamps)):
+            msg = "does not sort the newest rows first"
+            raise NotSortedError(msg)
+        if len(keys) < page.total and stamps[:1] in ([], [NEVER]):
+            msg = "gives no rows, or none with a time stamp, where the newest should be"
+            raise NotSortedError(msg)
+        if len(keys) < min(self.size, page.total):
+            self.size = len(keys)
+        before = earlier(page.date, self.lookback)
+        return Newest(keys, stamps, page.total, min([before, *stamps[:1]]))
+
+    def _check(
+        self, page: Page, reading: Reading | None
+    ) -> tuple[list[str], list[datetime]]:
+        """Return keys and stamps of a page of the oldest rows, if it is in order."""
+        stamps, keys = self.fields.stamps(page), self.fields.keys(page)
+        if page.total is None:
+            msg = "gives no total"
+            raise NotSortedError(msg)
+        expected = min(self.size, max(page.total - (page.number - 1) * self.size, 0))
+        if len(keys) != expected:
+            raise PageSizeError(len(keys), expected)
+        if any(below > above for below, above in pairwise(stamps)):
+            msg = "does not sort the oldest rows first"
+            raise NotSortedError(msg)
+        if any(newest.contradicts(keys, stamps) for newest in self._newest_pages):
+            msg = "does not sort the whole list"
+            raise NotSortedError(msg)
+        if reading is not None:
+            reading.see(page.total, keys, stamps)
+        return keys, stamps
+
+    def _check_last(self, stamps: list[datetime], newest: Newest) -> None:
+        """Check that the last page of the oldest rows meets the page of the newest."""
+        if stamps[-1] < newest.oldest <= newest.settled:
+            msg = "does not sort the whole list"
+            raise NotSortedError(msg)
+
+    def _turns(self, newest: Newest) -> bool:
+        """Look, once in a run, whether the server turns the order if asked to."""
+        if not self.is_proven:
+            keys, stamps = self._check(self._request("asc", 1), None)
+            self.is_proven = all(
+                stamp <= newest.oldest or key in newest.keys
+                for key, stamp in zip(keys, stamps, strict=True)
+            )
+        return self.is_proven

@@ -1,0 +1,1 @@
+"""Tests of how lists are read."""

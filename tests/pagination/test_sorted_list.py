@@ -1,0 +1,551 @@
+"""Lists that the server sorts: nothing is lost, whatever moves, wherever it is cut."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_betterdata.pagination.page import Checkpoint, NotSortedError
+from tests.pagination.model import (
+    EPOCH,
+    LOOKBACK,
+    Change,
+    CutError,
+    Row,
+    Server,
+    Target,
+    churn,
+    thorough,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_betterdata.pagination.page import Page
+
+OLD = 10_000.0
+"""Seconds before the first request: long before the lookback."""
+
+
+def ages(count: int, *, first: float = OLD) -> list[float]:
+    """Return time stamps in seconds before the first request, each of its own."""
+    return [first + n for n in range(count)]
+
+
+# Whatever happens
+
+counts = st.sampled_from([0, 1, 2, 3, 4, 5, 7, 10, 20, 45])
+stamps = st.one_of(
+    st.integers(5_000, 9_000),
+    st.floats(0, 900),
+    st.sampled_from([10.0, 300.0, 599.0, 600.0, 601.0, 2000.0, 3000.0]),
+)
+
+
+@st.composite
+def servers(draw: st.DrawFn) -> Server:
+    """Draw a list, and what happens to it."""
+    count, size = draw(counts), draw(st.integers(1, 5))
+    kind = draw(st.sampled_from(["any", "one stamp", "unstamped too"]))
+    if kind == "one stamp":
+        listed: list[float | None] = [draw(stamps)] * count
+    else:
+        listed = draw(st.lists(stamps, min_size=count, max_size=count))
+    if kind == "unstamped too":
+        without = draw(st.integers(0, count // 3))
+        listed[:without] = [None] * without
+    grain = draw(st.sampled_from([0, 0, 1, 60]))
+    changes = draw(
+        st.lists(
+            st.builds(
+                Change,
+                answer=st.integers(1, draw(st.sampled_from([12, 40, 120]))),
+                kind=st.sampled_from(["insert", "delete", "update"]),
+                where=st.floats(0, 1, exclude_max=True),
+                lag=st.one_of(st.just(0.0), st.floats(0, 590 - grain)),
+                rows=st.sampled_from([1, 1, 1, 2, 4, 7]),
+            ),
+            max_size=25,
+        )
+    )
+    return Server(
+        stamps=listed,
+        size=size,
+        changes=changes,
+        step=draw(st.sampled_from([0.05, 1, 20])),
+        grain=grain,
+        mirrored=draw(st.booleans()),
+    )
+
+
+targets: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict,
+    width=st.sampled_from([1, 2, 3, 4, 8]),
+    picks=st.lists(st.integers(0, 7), min_size=1, max_size=6),
+)
+
+
+def has_only_unstamped(target: Target) -> bool:
+    """Say whether the rows that have no time stamps are all that is left."""
+    return all(row.updated is None for row in target.server.rows.values())
+
+
+@thorough
+@given(servers(), targets)
+def test_a_whole_table_has_all_that_was_there(
+    server: Server, options: dict[str, Any]
+) -> None:
+    target = Target(server, is_full_table=True, limit=server.size, **options)
+    try:
+        reader = target.run()
+    except NotSortedError:
+        assert has_only_unstamped(target)
+        return
+    keys = [row.id for row in target.sent]
+    assert len(keys) == len(set(keys))
+    if not reader.doubts:
+        assert not target.missing(steady=True)
+
+
+@thorough
+@given(servers(), targets, st.lists(st.none() | st.integers(1, 30), max_size=4))
+def test_runs_bring_all_that_their_bookmark_covers(
+    server: Server, options: dict[str, Any], cuts: list[int | None]
+) -> None:
+    target = Target(server, limit=server.size, **options)
+    for cut in cuts:
+        server.cut = cut and server.answers + cut
+        try:
+            reader = target.run()
+        except CutError:
+            continue
+        except NotSortedError:
+            assert has_only_unstamped(target)
+            return
+        assert len(target.sent) == len(set(target.sent))
+        if not reader.doubts:
+            assert not target.overdue()
+    server.cut = None
+    server.pending.clear()
+    try:
+        reader = target.run()
+    except NotSortedError:
+        assert has_only_unstamped(target)
+        return
+    assert not reader.doubts
+    assert not target.missing()
+
+
+# What it costs
+
+
+@pytest.mark.parametrize("width", [1, 4, 8])
+@pytest.mark.parametrize(
+    ("count", "pages"), [(0, 1), (3, 1), (4, 2), (299, 100), (300, 101), (301, 101)]
+)
+def test_a_list_that_stands_still_costs_its_pages(
+    width: int, count: int, pages: int
+) -> None:
+    server = Server(ages(count))
+    for is_full_table in (False, True):
+        server.asked.clear()
+        target = Target(server, width=width, is_full_table=is_full_table)
+        reader = target.run()
+        assert (len(server.asked), reader.requests, reader.extra) == (pages, pages, 0)
+        assert len(target.sent) == count
+        assert not target.missing()
+
+
+@pytest.mark.parametrize("kind", ["delete", "update"])
+@pytest.mark.parametrize(("width", "more"), [(1, 1), (4, 4), (8, 8)])
+def test_one_change_costs_the_pages_in_flight(kind: str, width: int, more: int) -> None:
+    random = Random(1)  # noqa: S311 - nothing secret
+    for moment in range(2, 100, 7):
+        server = Server(ages(299), changes=[Change(moment, kind, random.random())])
+        target = Target(server, width=width)
+        reader = target.run()
+        assert not reader.doubts
+        assert not target.missing(steady=True)
+        assert len(server.asked) <= 100 + more
+
+
+@pytest.mark.parametrize(("width", "more"), [(1, 15), (8, 15)])
+@pytest.mark.parametrize("seed", range(5))
+def test_steady_churn_costs_next_to_nothing(width: int, more: int, seed: int) -> None:
+    # As many changes for the rows that are read as with pages of a hundred.
+    changes = churn(300, every=50, seed=seed)
+    server = Server(ages(2999), size=10, changes=changes, step=0.6)
+    target = Target(server, width=width, limit=10, picks=[0, 2, 1])
+    reader = target.run()
+    assert not reader.doubts
+    assert not target.overdue()
+    assert len(server.asked) <= 300 + more
+
+
+@pytest.mark.parametrize(("changed", "most"), [(0, 2), (1, 2), (250, 5)])
+def test_what_changed_costs_what_it_fills(changed: int, most: int) -> None:
+    server = Server(ages(20_000), size=100)
+    target = Target(server, limit=100)
+    target.run()
+    server.apply(Change(0, "update", 0.5, rows=changed))
+    server.answers += 2000
+    server.asked.clear()
+    target.run()
+    assert not target.missing()
+    assert len(target.sent) == changed
+    assert len(server.asked) <= most
+
+
+# One rule each
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+@pytest.mark.parametrize("is_full_table", [True, False])
+def test_rows_of_one_stamp_straddle_the_newest_page(
+    *, mirrored: bool, is_full_table: bool
+) -> None:
+    server = Server([OLD] * 2 + [OLD + 5] * 4 + ages(20, first=OLD + 10))
+    server.mirrored = mirrored
+    target = Target(server, is_full_table=is_full_table)
+    assert not target.run().doubts
+    assert not target.missing()
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_a_row_goes_before_the_first_of_the_oldest(*, mirrored: bool) -> None:
+    for where in range(20):
+        server = Server([OLD] * 20, changes=[Change(2, "delete", where / 20)])
+        server.mirrored = mirrored
+        target = Target(server, width=4)
+        assert not target.run().doubts
+        assert not target.missing()
+
+
+@pytest.mark.parametrize("width", [1, 4])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [Change(5, "delete", 0.1, rows=8)],
+        [Change(5, "update", 0.0, rows=3)],
+        [Change(4, "delete", 0.1, rows=25)],
+        [Change(6, "insert", 0.5, lag=500)],
+        [Change(n, "update", 0.99) for n in range(4, 12)],
+        [Change(5, "update", 0.0, rows=20)],
+    ],
+    ids=["a page and more", "three old", "most", "late", "sent already", "many"],
+)
+def test_what_moves_while_it_is_read(width: int, changes: list[Change]) -> None:
+    for is_full_table in (True, False):
+        server = Server(ages(40), changes=changes)
+        target = Target(server, width=width, is_full_table=is_full_table, picks=[2, 0])
+        assert not target.run().doubts
+        assert not target.missing(steady=True)
+        assert not target.overdue()
+        target.is_full_table = False
+        target.run()
+        assert not target.missing()
+
+
+def test_a_page_answered_before_a_move_and_one_far_above_after_it() -> None:
+    # Pages 14, 13 … 11 are in flight; page 11 is answered first, page 14 last.
+    for kept in range(4):
+        server = Server(ages(47), changes=[Change(3 + kept, "delete", 0.1, rows=2)])
+        target = Target(server, width=4, picks=[3, 2, 1, 0])
+        assert not target.run().doubts
+        assert not target.missing(steady=True)
+
+
+@pytest.mark.parametrize("age", [30.0, OLD])
+@pytest.mark.parametrize("is_full_table", [True, False])
+def test_an_import_with_one_stamp(age: float, *, is_full_table: bool) -> None:
+    server = Server([age] * 40)
+    target = Target(server, is_full_table=is_full_table, width=4)
+    reader = target.run()
+    assert not reader.doubts
+    assert not target.missing()
+    assert len(target.sent) == 40
+    pages = 14
+    # What is in flight is thrown away when rows turn out to be that new.
+    assert reader.requests <= (2 * (pages + 1) + 4 if age < 600 else pages + 1)
+
+
+def test_what_changes_after_it_was_sent_comes_with_the_next_run() -> None:
+    # The time stamps lie a year behind the server's clock, an hour apart.
+    stamps = [(EPOCH - datetime(2025, 1, 1, tzinfo=UTC)).total_seconds()] * 60
+    for width in (1, 8):
+        server = Server(
+            [age + 3600 * n for n, age in enumerate(stamps)],
+            changes=[Change(n, "update", 0.95, rows=1) for n in range(5, 25)],
+            slow_clock=True,
+        )
+        target = Target(server, width=width)
+        for _ in range(3):
+            assert not target.run().doubts
+            assert not target.overdue()
+        assert not target.missing()
+
+
+def test_an_empty_list_leaves_no_bookmark() -> None:
+    # Its clock may be ahead, by an hour say.
+    server = Server([])
+    target = Target(server)
+    assert not target.run().doubts
+    assert target.bookmark is None
+    server.apply(Change(0, "insert", 0, rows=2))
+    target.run()
+    assert not target.missing()
+
+
+def test_more_changes_than_fit_on_a_page() -> None:
+    changes = [Change(n, "update", 0.0, rows=2) for n in range(3, 15)]
+    server = Server(ages(40), changes=changes)
+    target = Target(server)
+    for _ in range(2):
+        assert not target.run().doubts
+        assert not target.overdue()
+
+
+def test_two_changes_within_one_stamp_are_two() -> None:
+    changes = [Change(n, "update", 0.99) for n in (2, 20)]
+    server = Server(ages(40), changes=changes, grain=300)
+    target = Target(server)
+    target.run()
+    target.run()
+    assert not target.missing()
+
+
+def test_rows_without_a_stamp_count_as_the_oldest() -> None:
+    server = Server([None, None, *ages(20)])
+    target = Target(server, width=4)
+    assert not target.run().doubts
+    assert not target.missing()
+    target.run()
+    assert target.sent == []
+    server.apply(Change(0, "update", 0.0))
+    target.run()
+    assert len(target.sent) == 1
+    assert not target.missing()
+
+
+# A run that goes on
+
+
+@pytest.mark.parametrize("width", [1, 4])
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        [],
+        [Change(0, "delete", 0.0, rows=1000)],
+        [Change(0, "delete", 0.0, rows=30)],
+        [Change(0, "insert", 0.0, rows=400)],
+        [Change(0, "update", 0.2, rows=9), Change(0, "delete", 0.9, rows=3)],
+    ],
+    ids=["nothing", "all gone", "most gone", "grown", "changed"],
+)
+@pytest.mark.parametrize("size", [3, 2, 7])
+def test_a_run_that_is_cut_goes_on(
+    width: int, meanwhile: list[Change], size: int
+) -> None:
+    for cut in range(1, 14):
+        server = Server(ages(40))
+        target = Target(server, width=width)
+        server.cut = cut
+        with pytest.raises(CutError):
+            target.run()
+        for change in meanwhile:
+            server.apply(change)
+        server.size = target.limit = size
+        server.answers += 2000
+        server.cut = server.answers + 2
+        with suppress(CutError):
+            target.run()
+        server.cut = None
+        assert not target.run().doubts
+        assert not target.overdue()
+        target.run()
+        assert not target.missing()
+
+
+def test_what_was_sent_is_not_sent_again() -> None:
+    server = Server(ages(300), size=10, cut=20)
+    target = Target(server, limit=10)
+    with pytest.raises(CutError):
+        target.run()
+    left = target.checkpoint
+    assert left
+    assert left.left == 300 - 10 * 18
+    server.cut = None
+    server.asked.clear()
+    target.run()
+    assert not target.missing()
+    # The rest, the newest page once more, and a look whether it is the newest.
+    assert len(server.asked) == 14
+    assert len(target.sent) <= left.left + 10
+
+
+def test_a_run_for_what_changed_goes_on_as_such() -> None:
+    server = Server(ages(300), size=10)
+    target = Target(server, limit=10)
+    target.run()
+    reached = target.bookmark
+    server.apply(Change(0, "update", 0.2, rows=50))
+    server.answers += 2000
+    server.cut = server.answers + 4
+    with pytest.raises(CutError):
+        target.run()
+    assert target.bookmark == reached
+    assert target.checkpoint
+    server.cut = None
+    server.asked.clear()
+    target.run()
+    assert not target.missing()
+    assert len(server.asked) <= 7
+
+
+# The server is checked
+
+
+def clamp(size: int, since: int = 1) -> Callable[[Page, Server], Page]:
+    """Answer with fewer rows than are asked for, from some answer on."""
+
+    def lie(page: Page, server: Server) -> Page:
+        if server.answers < since:
+            return page
+        server.size = size
+        order, number = server.asked[-1]
+        rows = server.oldest_first()
+        rows = rows[::-1] if order == "desc" else rows
+        return replace(page, rows=rows[(number - 1) * size : number * size])
+
+    return lie
+
+
+@pytest.mark.parametrize("is_full_table", [True, False])
+@pytest.mark.parametrize("since", range(1, 12))
+def test_a_limit_that_is_clamped(since: int, *, is_full_table: bool) -> None:
+    server = Server(ages(30), size=6, lie=clamp(4, since))
+    target = Target(server, limit=6, is_full_table=is_full_table)
+    assert not target.run().doubts
+    assert not target.missing()
+
+
+def test_a_size_that_changes_again_and_again_is_said() -> None:
+    def lie(page: Page, server: Server) -> Page:
+        return replace(page, rows=page.rows[: None if server.answers % 2 else -1])
+
+    target = Target(Server(ages(30), size=5, lie=lie), limit=5)
+    reader = target.run()
+    assert "size of its pages" in reader.doubts[0]
+    assert target.bookmark is None
+
+
+@pytest.mark.parametrize("age", [0.0, OLD])
+@pytest.mark.parametrize("is_full_table", [True, False])
+def test_a_total_that_is_capped(age: float, *, is_full_table: bool) -> None:
+    def lie(page: Page, _: Server) -> Page:
+        return replace(page, total=min(20, page.total or 0))
+
+    server = Server(ages(30, first=age), lie=lie)
+    target = Target(server, is_full_table=is_full_table)
+    try:
+        reader = target.run()
+    except NotSortedError:
+        return
+    assert reader.doubts or not target.overdue()
+    assert reader.doubts or not is_full_table
+
+
+def test_a_total_that_is_missing() -> None:
+    server = Server(ages(30), lie=lambda page, _: replace(page, total=None))
+    with pytest.raises(NotSortedError, match="no total"):
+        Target(server).run()
+
+
+ORDERS: dict[str, Callable[[Row], Any]] = {
+    "creation": lambda row: int(row.id.split("-")[1]),
+    "creation backwards": lambda row: -int(row.id.split("-")[1]),
+    "id": lambda row: row.id,
+    "always newest": lambda row: (EPOCH - (row.updated or EPOCH), row.id),
+    "always oldest": lambda row: (row.updated or EPOCH, row.id),
+    "none": lambda row: hash((row.id, 7)),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("is_full_table", [True, False])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_server_that_does_not_sort_is_found_out(
+    order: str, size: int, seed: int, *, is_full_table: bool
+) -> None:
+    random = Random(seed)  # noqa: S311 - nothing secret
+    kinds = [
+        [OLD + random.randrange(1000) for _ in range(20)],
+        [OLD + random.randrange(3) for _ in range(20)],
+        [random.uniform(0, 1200) for _ in range(20)],
+    ]
+    server = Server(random.choice(kinds), size=size, order=ORDERS[order])
+    target = Target(server, limit=size, is_full_table=is_full_table)
+    for _ in range(2):
+        try:
+            reader = target.run()
+        except NotSortedError:
+            return
+        assert reader.doubts or not target.overdue()
+        server.apply(Change(0, "update", random.random(), rows=3))
+        server.answers += 2000
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_an_order_that_is_not_turned_proves_nothing(rows: int) -> None:
+    # What is newest comes first by chance.
+    server = Server(ages(30))
+    target = Target(server)
+    target.run()
+    server.answers += 2000
+    server.order = ORDERS["always newest"]
+    server.apply(Change(0, "update", 0.5, rows=rows))
+    with pytest.raises(NotSortedError):
+        target.run()
+
+
+def test_so_much_moves_that_the_order_looks_wrong_once() -> None:
+    server = Server(ages(5))
+    target = Target(server)
+    target.run()
+    server.answers += 2000
+    # Between the newest page and the oldest one.
+    server.pending[server.answers + 2] = [Change(0, "update", 0.0, rows=4)]
+    assert not target.run().doubts
+    assert not target.missing(steady=True)
+    target.run()
+    assert not target.missing()
+
+
+def test_extra_requests_are_bounded() -> None:
+    changes = [Change(n, "update", 0.0, rows=4) for n in range(3, 4000)]
+    for most in (0, 3, None):
+        server = Server(ages(30), changes=changes)
+        target = Target(server, is_full_table=True, max_extra=most)
+        reader = target.run()
+        assert "faster than it can be read" in reader.doubts[0]
+        assert reader.extra <= (20 if most is None else most)
+        assert reader.requests == len(server.asked)
+        target = Target(Server(ages(30), changes=changes), max_extra=most)
+        assert not target.run().doubts
+        assert not target.overdue()
+
+
+def test_a_checkpoint_stands_for_what_is_left() -> None:
+    server = Server(ages(10))
+    target = Target(server, checkpoint=Checkpoint(EPOCH - LOOKBACK, 4))
+    target.run()
+    assert set(server.oldest_first()[:6]) == set(target.sent)
+    assert target.bookmark == EPOCH - LOOKBACK
