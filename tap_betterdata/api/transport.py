@@ -87,7 +87,7 @@ def read_body(response: requests.Response, ends: float) -> io.BytesIO:
     if encoding == "gzip":
         pieces = _unpack(pieces)
     elif encoding not in {"", "identity"}:
-        msg = f"the answer's Content-Encoding is {encoding:.40}, not gzip"
+        msg = f"the answer's Content-Encoding is {encoding[:40]!r}, not gzip"
         raise requests.ConnectionError(msg)
     body = io.BytesIO()
     for piece in pieces:
