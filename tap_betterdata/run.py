@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -10,11 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
+from tap_betterdata.api.session import ApiSession, is_loopback
 from tap_betterdata.errors import IncompleteRunError, SettingsError, TapError
 from tap_betterdata.locations import Locations
 from tap_betterdata.pagination.prefetch import Prefetcher
 from tap_betterdata.progress import Progress
-from tap_betterdata.session import ApiSession
 
 if TYPE_CHECKING:
     import logging
@@ -78,14 +77,11 @@ class Run:
     @cached_property
     def session(self) -> ApiSession:
         """The HTTP session of the run."""
-        session = ApiSession(
+        return ApiSession(
             self.budget,
             deadline=self.config["request_timeout"],
             connections=self.width,
         )
-        # A proxy for the outside world is of no use for the sandbox.
-        session.trust_env = not self._is_sandbox
-        return session
 
     @property
     def api_url(self) -> str:
@@ -186,13 +182,6 @@ def check_url(url: str) -> None:
     if not host or parts.scheme not in {"http", "https"}:
         msg = "api_url must be an https:// address, or sandbox: for the stand-in"
         raise SettingsError(msg)
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         msg = "api_url must begin with https://: over plain http the key could be read"
         raise SettingsError(msg)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,26 +1,25 @@
-"""One request on the wire: deadlines, redirects, broken answers, connections."""
+"""One request: the rate limit, redirects, proxies, connections."""
 
 from __future__ import annotations
 
-import gzip
-import random
-import socketserver
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
+from tap_betterdata.api import session as session_module
+from tap_betterdata.api.session import ApiSession, is_loopback
 from tap_betterdata.budget import Budget
 from tap_betterdata.errors import BudgetExhaustedError
 from tap_betterdata.sandbox import Sandbox
-from tap_betterdata.session import ApiSession
+from tests.api.serving import GOOD, Server, open_session, send, with_length
+from tests.running import Runner, catalog_of, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LIST = "/inventory"
 
@@ -29,11 +28,6 @@ LIST = "/inventory"
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(items=30) as sandbox:
         yield sandbox
-
-
-def open_session(*, deadline: float = 10, max_wait: float = 10) -> ApiSession:
-    budget = Budget(per_minute=0, per_hour=0, max_wait=max_wait, stop=threading.Event())
-    return ApiSession(budget, deadline=deadline, connections=2)
 
 
 def get(session: ApiSession, sandbox: Sandbox, path: str = LIST) -> requests.Response:
@@ -66,60 +60,52 @@ def test_a_drip_is_held_to_the_deadline(sandbox: Sandbox) -> None:
         get(session, sandbox)
 
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-PACKED = gzip.compress(random.Random(0).randbytes(5000))  # noqa: S311 - no secret
-DRIPS = {
-    "headers": (b"", HEAD + b"X: y\r\n" * 999),
-    "continues": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 999),
-    "body": (HEAD + b"Content-Length: 9999\r\n\r\n", b"x" * 9999),
-    "no length": (HEAD + b"\r\n", b"x" * 9999),
-    "chunk size": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0" * 9999),
-    "trailers": (
-        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n",
-        b"X: y\r\n" * 999,
-    ),
-    "redirect": (
-        b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 9999\r\n\r\n",
-        b"x" * 9999,
-    ),
-    "packed": (
-        HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(PACKED),
-        PACKED,
-    ),
-}
+@pytest.mark.parametrize("host", ["127.0.0.1", "LocalHost"])
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy"])
+def test_no_proxy_hears_what_is_for_this_machine(
+    host: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server([GOOD]) as proxy, Server([GOOD]) as server, open_session() as session:
+        monkeypatch.setenv(name, proxy.url)
+        url = server.url.replace("127.0.0.1", host)
+        assert send(session, url).status_code == 200
+        assert not proxy.heard
 
 
-class Dripper(socketserver.BaseRequestHandler):
-    """Sends a part at once, and then a byte now and then."""
+@pytest.mark.parametrize(
+    ("host", "is_here"),
+    [
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("127.0.0.1.api.invalid", False),
+        ("10.0.0.1", False),
+        ("localhost.api.invalid", False),
+        (None, False),
+    ],
+)
+def test_this_machine_is_told_by_its_address(
+    host: str | None, *, is_here: bool
+) -> None:
+    assert is_loopback(host) == is_here
 
-    def handle(self) -> None:
-        self.request.recv(1 << 16)
-        at_once, drip = self.server.drip  # type: ignore[attr-defined]
-        with suppress(OSError):
-            self.request.sendall(at_once)
-            for byte in drip:
-                self.request.sendall(bytes([byte]))
-                time.sleep(0.05)
+
+def test_a_proxy_is_used_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server([GOOD]) as proxy, open_session() as session:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert send(session, "http://api.invalid/x").status_code == 200
+        assert proxy.heard[0].startswith(b"GET http://api.invalid/x ")
 
 
-@pytest.mark.parametrize("where", DRIPS)
-def test_a_drip_anywhere_is_held_to_the_deadline(where: str) -> None:
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripper) as server:
-        server.daemon_threads = True
-        server.drip = DRIPS[where]  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        request = requests.Request(
-            "GET", f"http://127.0.0.1:{server.server_address[1]}/"
-        )
-        begun = time.monotonic()
-        with (
-            open_session(deadline=0.4) as session,
-            pytest.raises(requests.exceptions.Timeout, match="request_timeout"),
-        ):
-            session.send(session.prepare_request(request))
-        # Left alone, the least of them takes ten times as long.
-        assert time.monotonic() - begun < 10
-        server.shutdown()
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_is_no_broken_answer(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(session_module, "read_body", interrupt)
+    with Server([GOOD]) as server, open_session() as session, pytest.raises(error):
+        send(session, server.url)
 
 
 def test_an_answer_may_take_as_long_as_the_deadline(sandbox: Sandbox) -> None:
@@ -135,17 +121,15 @@ def test_an_odd_redirect_is_an_answer(sandbox: Sandbox, location: str) -> None:
         assert get(session, sandbox).status_code == 302
 
 
-def test_a_request_that_fails_holds_no_other(sandbox: Sandbox) -> None:
-    budget = Budget(per_minute=0, per_hour=0, max_wait=1, stop=threading.Event())
-    sandbox.faults.add("raw", headers={"X-RateLimit-Remaining": "1"}, body="{}")
-    sandbox.faults.add("reset", nth=2)
-    with ApiSession(budget, deadline=10, connections=1) as session:
-        get(session, sandbox)
+def test_a_request_that_fails_holds_no_other() -> None:
+    last = with_length(b"{}", b"X-RateLimit-Remaining: 1", b"X-RateLimit-Reset: 60")
+    with Server([last], [], [GOOD]) as server, open_session(max_wait=1) as session:
+        send(session, server.url)
         with pytest.raises(requests.RequestException):
-            get(session, sandbox)
+            send(session, server.url)
         # Another thread's; it would wait for the one that failed.
         with ThreadPoolExecutor(1) as pool:
-            assert pool.submit(get, session, sandbox).result().status_code == 200
+            assert pool.submit(send, session, server.url).result().status_code == 200
 
 
 def test_silence_is_held_to_the_deadline(sandbox: Sandbox) -> None:
@@ -164,13 +148,6 @@ def test_a_broken_connection_is_an_error(sandbox: Sandbox, kind: str) -> None:
         with pytest.raises(requests.RequestException):
             get(session, sandbox)
         assert get(session, sandbox).status_code == 200
-
-
-def test_a_body_that_cannot_be_unpacked_is_an_error(sandbox: Sandbox) -> None:
-    headers = {"Content-Encoding": "gzip"}
-    sandbox.faults.add("raw", body=b"not gzip", headers=headers)
-    with open_session() as session, pytest.raises(requests.RequestException):
-        get(session, sandbox)
 
 
 def test_a_redirect_is_not_followed(sandbox: Sandbox) -> None:
@@ -228,3 +205,13 @@ def test_every_request_draws_on_the_budget(sandbox: Sandbox) -> None:
         for _ in range(3):
             get(session, sandbox)
     assert budget.used == len(sandbox.requests) == 3
+
+
+def test_a_netrc_file_is_not_heeded(
+    tap: Runner, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login a password b", encoding="utf-8")
+    catalog = catalog_of("inventory")
+    tap(config_for(sandbox), catalog=catalog, NETRC=str(netrc)).check()
+    assert sandbox.requests

@@ -1,0 +1,1 @@
+"""How the API is asked: its requests, their answers, and when they may be sent."""
