@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from tap_betterdata.ahead import Workers
 from tap_betterdata.bookmarks import earlier
@@ -182,34 +180,3 @@ class Run:
             raise SettingsError(msg) from error
         self.logger.info("The sandbox answers at %s: made-up data.", sandbox.url)
         return sandbox.url, sandbox.api_key
-
-
-def check_url(url: str) -> None:
-    """Check that a base URL is one that the key may be sent to.
-
-    Args:
-        url: The setting `api_url`.
-
-    Raises:
-        SettingsError: If it is no URL, or would send the key unencrypted.
-    """
-    if url.startswith(SANDBOX_SCHEME):
-        return
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in {"http", "https"}:
-        msg = "api_url must be an https:// address, or sandbox: for the stand-in"
-        raise SettingsError(msg)
-    if parts.scheme == "http" and not _is_loopback(host):
-        msg = "api_url must begin with https://: over plain http the key could be read"
-        raise SettingsError(msg)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

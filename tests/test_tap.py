@@ -221,7 +221,6 @@ def test_the_sandbox_comes_with_the_tap(command: InstalledRunner) -> None:
         ({"api_url": "example.com"}, ["api_url", "https"]),
         ({"api_url": "https://"}, ["api_url", "https"]),
         ({"api_url": "https://[::1"}, ["api_url", "https"]),
-        ({"api_url": ""}, ["api_url"]),
         ({"api_url": "sandbox:?itmes=3"}, ["itmes", "items"]),
         ({"api_url": NOWHERE}, ["connection", "api_url"]),
         ({"api_key": ""}, ["api_key"]),
