@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import PurePath
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import click
 from singer_sdk import Tap
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 
 # How long a write that goes on may keep a signal from ending the run.
 _WRITE_SECONDS = 3.0
+# Within what time a signal that comes again is the same one.
+_TWICE_SECONDS = 1.0
 # What shells report for a command that a signal ended.
 _SIGNAL_EXIT = 128
 
@@ -64,6 +67,8 @@ class TapBetterData(Tap):
     package_name = "tap-betterdata"
     message_writer_class = LineWriter
     _is_made = False
+    _stopped_at: float | None = None
+    _is_ending = False
 
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
@@ -106,6 +111,7 @@ class TapBetterData(Tap):
         else:
             # To say what the streams are takes no key; the SDK would warn of it.
             settings = {"api_key": "none", **settings}
+        self._heed_hangup()
         super().__init__(config=settings, validate_config=validate_config, **kwargs)
         self._check_selection()
         if validate_config:
@@ -349,7 +355,6 @@ class TapBetterData(Tap):
             # There is no state yet, or not all of it.
             self.logger.error("%s before anything was read.", said)
             raise SystemExit(code)
-        self.run.stop.set()
         writer = self.message_writer
 
         def leave() -> None:
@@ -357,23 +362,46 @@ class TapBetterData(Tap):
                 writer.on_signal = None
             if self.state:
                 self.state_writer.write_state(self.state)
-            self.logger.error("%s: run again, it goes on from the state.", said)
-            raise SystemExit(code)
+            self._end(f"{said}: run again, it goes on from the state.", code)
 
         def give_up() -> None:
-            self.logger.error(
-                "%s, while the target takes nothing more: run again, it goes on from "
-                "the state that the target has kept.",
-                said,
+            self._end(
+                f"{said}, while the target takes nothing more: run again, it goes on "
+                "from the state that the target has kept.",
+                code,
             )
+
+        now = time.monotonic()
+        if self._stopped_at is not None:
+            # Some send it twice; who sends it again later is tired of waiting.
+            if now - self._stopped_at > _TWICE_SECONDS:
+                give_up()
+            return
+        self._stopped_at = now
+        self.run.stop.set()
+        timer = threading.Timer(_WRITE_SECONDS, give_up)
+        timer.daemon = True
+        timer.start()
+        if isinstance(writer, LineWriter) and writer.writing:
+            writer.on_signal = leave
+        else:
+            leave()
+
+    def _end(self, line: str, code: int) -> NoReturn:
+        """Say why, as the last thing in the log, and leave without another word."""
+        if self._is_ending:
+            # The line is on its way, but nobody reads the log.
+            os._exit(code)
+        self._is_ending = True
+        try:
+            self.logger.error("%s", line)
+        finally:
+            # By no exception: on its way up, timers and threads would be heard.
             os._exit(code)
 
-        if not isinstance(writer, LineWriter) or not writer.writing:
-            leave()
-        elif writer.on_signal is None:
-            writer.on_signal = leave
-            timer = threading.Timer(_WRITE_SECONDS, give_up)
-            timer.daemon = True
-            timer.start()
-        else:
-            give_up()
+    def _heed_hangup(self) -> None:
+        """End on SIGHUP as on SIGTERM, unless `nohup` has it ignored."""
+        hangup = getattr(signal, "SIGHUP", None)
+        is_main = threading.current_thread() is threading.main_thread()
+        if hangup and is_main and signal.getsignal(hangup) != signal.SIG_IGN:
+            signal.signal(hangup, self._handle_termination)
