@@ -60,6 +60,15 @@ _TWICE_SECONDS = 1.0
 _SIGNAL_EXIT = 128
 
 
+class _KeyTest(streams.InventoryStream):
+    """Asks for one item, and not for long: somebody sits there and waits."""
+
+    @override
+    def backoff_max_tries(self) -> int:
+        """Return how often it asks."""
+        return min(super().backoff_max_tries(), 2)
+
+
 class TapBetterData(Tap):
     """Singer tap for the Better Data SCM API."""
 
@@ -245,7 +254,7 @@ class TapBetterData(Tap):
         Raises:
             TapError: If it doesn't.
         """
-        inventory = streams.InventoryStream(self, self.run)
+        inventory = _KeyTest(self, self.run)
         inventory.limit = 1
         places = self.run.locations.configured
         page = inventory.read_page({"locationId": places[0]} if places else {}, 1)
