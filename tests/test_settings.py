@@ -412,6 +412,12 @@ def test_what_is_wrong_is_said_in_words(
     assert KEY not in outcome.stderr
 
 
+def test_the_key_is_blanked_before_a_value_is_cut(tap: Runner) -> None:
+    outcome = tap({**BASE, "user_agent": f"{'x' * 40}{KEY}{'x' * 40}\n"})
+    assert "user_agent is 'xxx" in outcome.failure
+    assert KEY[:8] not in outcome.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
