@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -409,6 +410,23 @@ def test_what_is_wrong_is_said_in_words(
 ) -> None:
     outcome = tap({**BASE, **settings})
     assert outcome.failure == said
+    assert KEY not in outcome.stderr
+
+
+@pytest.mark.parametrize("source", ["file", "variable"])
+def test_the_key_is_blanked_whoever_logs_it(
+    tap: Runner, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    def tell(*_: object) -> None:
+        logging.getLogger("anyone").warning("the key is %s", KEY)
+
+    monkeypatch.setattr(TapBetterData, "load_state", tell)
+    if source == "file":
+        outcome = tap(BASE)
+    else:
+        config = {**BASE, "api_key": ""}
+        outcome = tap(config, "--config=ENV", TAP_BETTERDATA_API_KEY=KEY)
+    assert "the key is ***" in outcome.stderr
     assert KEY not in outcome.stderr
 
 
