@@ -173,9 +173,11 @@ def settings_page() -> Iterator[str]:
     yield from ("# Settings", "", NOTE, "")
     yield (
         "From a file (`--config config.json`), from variables (`--config=ENV`; a "
-        "file `.env` is read too), or in `meltano.yml`. The variable of a setting is "
-        "its name in capitals behind `TAP_BETTERDATA_`: `TAP_BETTERDATA_API_KEY`. "
-        "Arrays and objects are written as JSON there."
+        "file `.env` in the folder where the tap is started is read too, and named in "
+        "the log), or in `meltano.yml`. The variable of a setting is its name in "
+        "capitals behind `TAP_BETTERDATA_`: `TAP_BETTERDATA_API_KEY`. Arrays and "
+        "objects are written as JSON there. A variable that is empty is not set; one "
+        "that is set goes before the file."
     )
     for title, names in GROUPS.items():
         yield from ("", f"## {title}", "")

@@ -30,6 +30,7 @@ from tap_betterdata.errors import (
     TapError,
     UnavailableError,
     advice,
+    no_answer,
     place,
     redact,
 )
@@ -344,11 +345,7 @@ class ApiStream(RESTStream[int]):
     def _say(self, error: Exception) -> str:
         if isinstance(error, RetriableAPIError):
             return str(error)
-        if isinstance(error, requests.exceptions.SSLError):
-            return f"no secure connection to the API: {self.redact(str(error))}"
-        if isinstance(error, requests.exceptions.Timeout):
-            return f"no answer in time: {self.redact(str(error))}"
-        return f"no connection to the API, or it broke: {self.redact(str(error))}"
+        return self.redact(no_answer(error, urlsplit(self.run.api_url).netloc))
 
     @override
     def request_decorator(self, func: RequestFunc) -> RequestFunc:
@@ -402,7 +399,7 @@ class ApiStream(RESTStream[int]):
             f"{said[:1].upper()}{said[1:]}",
             details["wait"],
             details["tries"],
-            self.config["max_retries"],
+            self.backoff_max_tries() - 1,
         )
 
 
@@ -431,6 +428,8 @@ def _is_final(error: Exception) -> bool:
 def _mend(error: Exception) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return "Check api_url and this machine's certificates"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "Check the proxy's address (HTTPS_PROXY), then run again"
     if isinstance(error, requests.ConnectionError):
         return (
             "Check api_url and the network, then run again: it goes on from the state"

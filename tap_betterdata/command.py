@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import SingerSDKError
@@ -15,6 +16,12 @@ from tap_betterdata.errors import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+_NO_OUTPUT = (
+    "Standard output is closed, so there is nowhere to write to: pipe it into a "
+    "target, or send it to a file"
+)
 
 
 class HidingFormatter(logging.Formatter):
@@ -86,6 +93,9 @@ class LineCommand(SingerCommand):
         # At the exit the collector goes through all that was imported, for nothing: a
         # tenth of the time of a short run.
         atexit.register(gc.freeze)
+        if sys.stdout is None:  # what Python makes of one that is closed
+            self.logger.error(_NO_OUTPUT)
+            raise SystemExit(1)
         try:
             return super().main(*args, **kwargs)
         except Exception as error:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import requests
 from singer_sdk.exceptions import FatalAPIError
+from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,6 +177,40 @@ def redact(
     if limit is None or len(text) <= limit:
         return text
     return text[: limit - 1] + "…"
+
+
+def no_answer(error: Exception, host: str) -> str:
+    """Say why there was no answer, or not all of it.
+
+    Args:
+        error: What the HTTP library raised.
+        host: Where the answer should have come from.
+
+    Returns:
+        A clause without a full stop; what others said in it is not redacted.
+    """
+    cause = _innermost(error)
+    at = "the proxy" if isinstance(error, requests.exceptions.ProxyError) else host
+    if isinstance(cause, NameResolutionError):
+        return f"can't find {at}"
+    if isinstance(cause, NewConnectionError):
+        # Its own text is the repr of a connection.
+        cause = cause.__cause__ or cause
+    said = getattr(cause, "strerror", None) or cause
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"no secure connection to {at}: {said}"
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return f"no answer in time: {at} takes no connection"
+    if isinstance(error, requests.exceptions.Timeout):
+        return f"no answer in time: {said}"
+    return f"no connection to {at}, or it broke: {said}"
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Find what an error of the HTTP library is about: it wraps one in another."""
+    within = (getattr(error, "reason", None), *reversed(error.args))
+    inner = next((each for each in within if isinstance(each, BaseException)), None)
+    return error if inner is None else _innermost(inner)
 
 
 def advice(status: int, code: str | None) -> str:

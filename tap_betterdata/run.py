@@ -7,9 +7,8 @@ from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlsplit
 
-from tap_betterdata.api.session import ApiSession, is_loopback
+from tap_betterdata.api.session import ApiSession
 from tap_betterdata.errors import IncompleteRunError, SettingsError, TapError
 from tap_betterdata.locations import Locations
 from tap_betterdata.pagination.prefetch import Prefetcher
@@ -161,27 +160,3 @@ class Run:
             raise SettingsError(msg) from error
         self.logger.info("The sandbox answers at %s: made-up data.", sandbox.url)
         return sandbox.url, sandbox.api_key
-
-
-def check_url(url: str) -> None:
-    """Check that a base URL is one that the key may be sent to.
-
-    Args:
-        url: The setting `api_url`.
-
-    Raises:
-        SettingsError: If it is no URL, or would send the key unencrypted.
-    """
-    if url.startswith(SANDBOX_SCHEME):
-        return
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in {"http", "https"}:
-        msg = "api_url must be an https:// address, or sandbox: for the stand-in"
-        raise SettingsError(msg)
-    if parts.scheme == "http" and not is_loopback(host):
-        msg = "api_url must begin with https://: over plain http the key could be read"
-        raise SettingsError(msg)

@@ -194,7 +194,8 @@ def catalog_of(*streams: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    kept = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    heeded = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+    kept = {number: signal.getsignal(number) for number in heeded}
     try:
         yield
     finally:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_betterdata.errors import MAX_TEXT, advice, place, redact
+from tap_betterdata.errors import MAX_TEXT, advice, no_answer, place, redact
 
 KEY = "s3cr3t-of-any-form"
 
@@ -83,3 +87,34 @@ def test_a_place_names_stream_location_period_and_page() -> None:
     assert place("atp", {"locationId": "loc_1"}, 3) == "atp, location loc_1, page 3"
     period = {"locationId": "loc_1", "fromDate": "2025-01-01", "toDate": "2025-01-31"}
     assert place("x", period) == "x, location loc_1, 2025-01-01 to 2025-01-31"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "listens", "said"),
+    [
+        ("http", False, "no connection to there, or it broke: Connection refused"),
+        ("http", True, "no connection to there, or it broke: Remote end closed"),
+        ("https", True, "no secure connection to there: "),
+    ],
+)
+def test_no_answer_is_said_in_words(*, scheme: str, listens: bool, said: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if listens:
+            threading.Thread(target=hang_up, args=(server,), daemon=True).start()
+        else:
+            server.close()
+        with requests.Session() as session:
+            session.trust_env = False
+            with pytest.raises(requests.ConnectionError) as caught:
+                session.get(f"{scheme}://127.0.0.1:{port}/", timeout=9)
+    line = no_answer(caught.value, "there")
+    assert line.startswith(said)
+    for word in ("Pool", "HTTPConnection", "Error("):
+        assert word not in line
+
+
+def hang_up(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    connection.recv(1 << 16)
+    connection.close()

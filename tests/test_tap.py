@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,45 @@ def test_test_says_that_the_key_does_not_work(
     assert len(sandbox.requests) == 1
 
 
+@pytest.mark.usefixtures("no_waits")
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({}, "inventory, page 1: can't find app.betterdata.co, in 2 tries"),
+        ({"https_proxy": "http://me:s3cret@proxy"}, "page 1: can't find the proxy, in"),
+    ],
+)
+def test_without_a_network_it_is_tried_twice_at_most(
+    tap: Runner, monkeypatch: pytest.MonkeyPatch, env: dict[str, str], said: str
+) -> None:
+    looked_up = []
+
+    def look_up(host: str, *_: object, **__: object) -> None:
+        looked_up.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    no_proxy = {"HTTPS_PROXY": "", "https_proxy": "", "ALL_PROXY": "", "all_proxy": ""}
+    outcome = tap({"api_key": KEY}, "--test", **{**no_proxy, **env})
+    assert said in outcome.failure
+    assert len(looked_up) == 2
+    (line,) = outcome.lines("WARNING")
+    assert line.endswith("(retry 1 of 1).")
+    assert "Error" not in outcome.stderr
+    assert "s3cret" not in outcome.stderr
+
+
+@pytest.mark.parametrize(("retries", "requests"), [(0, 1), (8, 2)])
+@pytest.mark.usefixtures("no_waits")
+def test_what_fails_is_tried_twice_at_most(
+    tap: Runner, sandbox: Sandbox, retries: int, requests: int
+) -> None:
+    sandbox.faults.add(503, times=None)
+    outcome = tap(config_for(sandbox, max_retries=retries), "--test")
+    assert "503" in outcome.failure
+    assert len(sandbox.requests) == requests
+
+
 def test_the_schemas_can_be_tested(command: InstalledRunner, sandbox: Sandbox) -> None:
     outcome = command(config_for(sandbox), "--test=schema").check()
     assert {message["stream"] for message in outcome.of("SCHEMA")} == KEYS.keys()
@@ -221,7 +261,6 @@ def test_the_sandbox_comes_with_the_tap(command: InstalledRunner) -> None:
         ({"api_url": "example.com"}, ["api_url", "https"]),
         ({"api_url": "https://"}, ["api_url", "https"]),
         ({"api_url": "https://[::1"}, ["api_url", "https"]),
-        ({"api_url": ""}, ["api_url"]),
         ({"api_url": "sandbox:?itmes=3"}, ["itmes", "items"]),
         ({"api_url": NOWHERE}, ["connection", "api_url"]),
         ({"api_key": ""}, ["api_key"]),

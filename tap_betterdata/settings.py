@@ -1,0 +1,432 @@
+"""The settings: their schema, and what is wrong with them in words."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from datetime import date
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import requests
+from singer_sdk import typing as th
+
+from tap_betterdata.errors import SettingsError, redact
+from tap_betterdata.inputs import PREFIX, check_certificates, variable_of
+from tap_betterdata.periods import GRANULARITIES, default_start
+from tap_betterdata.run import SANDBOX_SCHEME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from jsonschema import ValidationError
+
+API_URL = "https://app.betterdata.co/api"
+# Visible ASCII: anything else can't stand in a header.
+_KEY = r"^[!-~]+(?![\s\S])"
+_TEXT = r"^[ -~]+(?![\s\S])"
+# A time may follow; it is of no account.
+_DATE = r"^\d{4}-\d{2}-\d{2}(T\S*)?(?![\s\S])"
+_NO_KEY = (
+    "api_key is missing: set it, or TAP_BETTERDATA_API_KEY with --config=ENV, or set "
+    "api_url to sandbox: to try without one"
+)
+_NO_URL = "api_url must be an https:// address, or sandbox: for the stand-in"
+# What settings take, by their patterns and kinds.
+_WORDS = {
+    _DATE: "a date, YYYY-MM-DD, such as 2026-01-31",
+    _TEXT: "a text of ASCII letters, digits and punctuation, on one line",
+    "array": 'a list of texts, such as ["loc_001", "loc_002"]',
+    "object": "a JSON object",
+    "string": "a text in quotes, not an empty one",
+}
+_MAX_SHOWN = 60
+_MAX_UNKNOWN = 10
+
+SCHEMA: dict[str, Any] = {
+    **th.PropertiesList(
+        th.Property(
+            "api_key",
+            th.StringType(pattern=_KEY),
+            secret=True,
+            title="API key",
+            description=(
+                "A key with the permission inventory.read. Required, except "
+                "with the sandbox."
+            ),
+        ),
+        th.Property(
+            "api_url",
+            th.StringType(min_length=1),
+            default=API_URL,
+            title="API URL",
+            description=(
+                "The API's base URL; sandbox: (also sandbox:?items=20000"
+                "&locations=8) for a stand-in with made-up data."
+            ),
+        ),
+        th.Property(
+            "location_ids",
+            th.ArrayType(th.StringType(min_length=1)),
+            title="Location IDs",
+            description=(
+                "Read these locations only. Not set: all locations that the "
+                "inventory shows."
+            ),
+        ),
+        th.Property(
+            "start_date",
+            th.StringType(pattern=_DATE),
+            title="Start date",
+            description=(
+                "The first day of analytics (YYYY-MM-DD). Default: the first day "
+                "of the month 12 months back. It hides no stock from inventory."
+            ),
+        ),
+        th.Property(
+            "end_date",
+            th.StringType(pattern=_DATE),
+            title="End date",
+            description=(
+                "The last day of analytics (YYYY-MM-DD). Default: today, UTC."
+            ),
+        ),
+        th.Property(
+            "analytics_granularity",
+            th.StringType(allowed_values=list(GRANULARITIES)),
+            default="month",
+            title="Analytics granularity",
+            description=(
+                "How the time of analytics is cut, a request for each period and "
+                "location; range is one period over it all."
+            ),
+        ),
+        th.Property(
+            "page_size",
+            th.IntegerType(minimum=1, maximum=200),
+            title="Page size",
+            description=(
+                "Rows asked for with a page. Default: the most that each endpoint "
+                "takes, which costs the fewest requests."
+            ),
+        ),
+        th.Property(
+            "request_timeout",
+            th.IntegerType(minimum=1, maximum=3600),
+            default=120,
+            title="Request timeout",
+            description="Seconds within which a whole answer must be there.",
+        ),
+        th.Property(
+            "user_agent",
+            th.StringType(pattern=_TEXT),
+            title="User agent",
+            description="What the tap calls itself. Default: its name and version.",
+        ),
+        th.Property(
+            "requests_per_minute",
+            th.IntegerType(minimum=0),
+            default=100,
+            title="Requests per minute",
+            description="The key's budget for a minute; 0 for no limit.",
+        ),
+        th.Property(
+            "requests_per_hour",
+            th.IntegerType(minimum=0),
+            default=1000,
+            title="Requests per hour",
+            description="The key's budget for an hour; 0 for no limit.",
+        ),
+        th.Property(
+            "rate_limit_max_wait",
+            th.IntegerType(minimum=0),
+            default=3900,
+            title="Rate limit maximum wait",
+            description=(
+                "Seconds for which the API may keep the tap waiting, at one go, "
+                "before the run stops."
+            ),
+        ),
+        th.Property(
+            "max_retries",
+            th.IntegerType(minimum=0, maximum=100),
+            default=8,
+            title="Maximum retries",
+            description=(
+                "How often a request that failed is sent again; 8 ride out about "
+                "three minutes."
+            ),
+        ),
+        th.Property(
+            "concurrency",
+            th.IntegerType(minimum=1, maximum=32),
+            default=8,
+            title="Concurrency",
+            description="How many requests are under way at once.",
+        ),
+        th.Property(
+            "lookback_minutes",
+            th.IntegerType(minimum=0),
+            default=10,
+            title="Lookback minutes",
+            description=(
+                "How late a change may become visible with its time stamp: so many "
+                "minutes may pass from the stamp to the commit. What takes longer may "
+                "be missed."
+            ),
+        ),
+        th.Property(
+            "analytics_lookback_periods",
+            th.IntegerType(minimum=0),
+            default=1,
+            title="Analytics lookback periods",
+            description=(
+                "How many closed periods are read again besides the running one, "
+                "since late bookings change them."
+            ),
+        ),
+        th.Property(
+            "max_extra_requests",
+            th.IntegerType(minimum=0),
+            title="Maximum extra requests",
+            description=(
+                "How many requests beyond the least a list may take when it moves "
+                "while it is read. Default: as many as the list has pages for a list "
+                "that the API sorts; a tenth of its pages, at least 10, for one that "
+                "it doesn't sort."
+            ),
+        ),
+        th.Property(
+            "on_inexact",
+            th.StringType(allowed_values=["fail", "warn"]),
+            default="fail",
+            title="On inexact",
+            description=(
+                "Whether a run exits non-zero (fail) or only says so (warn) when "
+                "data moved so much that it can't tell that nothing is missing."
+            ),
+        ),
+        th.Property(
+            "emit_activate_version_messages",
+            th.BooleanType,
+            default=False,
+            title="Emit ACTIVATE_VERSION messages",
+            description=(
+                "After a full-table stream that was read whole and exactly, tell "
+                "the target to drop rows that are gone at the source."
+            ),
+        ),
+    ).to_dict(),
+    "if": {
+        "properties": {"api_url": {"pattern": f"^{SANDBOX_SCHEME}"}},
+        "required": ["api_url"],
+    },
+    "else": {"required": ["api_key"]},
+}
+
+
+def without_unset(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is not set: Meltano and others hand it over as null or empty."""
+    return {name: value for name, value in config.items() if value not in (None, "")}
+
+
+def keys_in(config: Mapping[str, Any]) -> list[str]:
+    """Return the keys that the tap may have been given, of whatever type."""
+    found = (
+        str(config.get("api_key") or ""),
+        os.environ.get(variable_of("api_key"), ""),
+    )
+    # Without the line break that a key read from a file may end with, too.
+    return [form for key in found for form in (key, key.strip()) if key.strip()]
+
+
+def check(
+    config: Mapping[str, Any], schema: Mapping[str, Any], variables: Iterable[str] = ()
+) -> None:
+    """Check the settings.
+
+    Args:
+        config: The settings.
+        schema: Their schema.
+        variables: Those that come from variables, which are named in their stead.
+
+    Raises:
+        SettingsError: If some are missing or wrong.
+    """
+    names = {name: variable_of(name) for name in variables}
+    secrets = tuple(keys_in(config))
+    errors = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(config)
+    if faults := [_fault(error, names, secrets) for error in errors]:
+        raise SettingsError("; ".join(faults))
+    url = config.get("api_url", API_URL)
+    check_url(url)
+    if url.startswith("https"):
+        check_certificates()
+
+
+def _fault(
+    error: ValidationError, names: Mapping[str, str], secrets: tuple[str, ...]
+) -> str:
+    """Say in words what is wrong with a setting, and what to write."""
+    first, *more = error.absolute_path or [""]
+    path = [names.get(str(first), str(first)), *more]
+    label = ".".join(str(part) for part in path if not isinstance(part, int))
+    schema, value = cast("Mapping[str, Any]", error.schema), error.instance
+    if not label:
+        return _NO_KEY
+    if schema.get("secret"):
+        return f"{label} {_key_fault(value)}"
+    holds = "holds" if isinstance(path[-1], int) else "is"
+    is_quoted = first == label and isinstance(value, str)
+    return (
+        f"{label} {holds} {_show(value, secrets)}: it takes "
+        f"{_takes(schema, is_quoted=is_quoted)}"
+    )
+
+
+def _key_fault(key: object) -> str:
+    if not isinstance(key, str):
+        return "is not a text: write the key in quotes"
+    if "\n" in key or "\r" in key:
+        fault = "a line break"
+    elif any(map(str.isspace, key)):
+        fault = "a blank"
+    elif "…" in key:
+        fault = "an ellipsis (…), so it was cut short"
+    else:
+        fault = "a character that no key has"
+    return f"holds {fault}: copy the whole key anew, and nothing around it"
+
+
+def _show(value: object, secrets: tuple[str, ...]) -> str:
+    if isinstance(value, str):
+        shown = repr(value)
+    else:
+        shown = json.dumps(value, default=str).strip('"')
+    return redact(shown, secrets, _MAX_SHOWN)
+
+
+def _takes(schema: Mapping[str, Any], *, is_quoted: bool) -> str:
+    unquoted = ", without quotes" if is_quoted else ""
+    kinds = schema.get("type", ())
+    if "enum" in schema:
+        *others, last = schema["enum"]
+        return f"{', '.join(others)} or {last}"
+    if "integer" in kinds:
+        low, high = schema.get("minimum"), schema.get("maximum")
+        limits = "" if low is None else f", {low} or more"
+        limits = limits if high is None else f" from {low} to {high}"
+        return f"a whole number{limits}{unquoted}"
+    if "boolean" in kinds:
+        return f"true or false{unquoted}"
+    words = (_WORDS[kind] for kind in _WORDS if kind in kinds)
+    of_kind = next(words, "what `tap-betterdata --about` says of it")
+    return _WORDS.get(schema.get("pattern", ""), of_kind)
+
+
+def unknown_settings(config: Iterable[str], schema: Mapping[str, Any]) -> str:
+    """Name what was set but is no setting, and what was meant; empty if all are."""
+    # Those with an underscore are Meltano's own.
+    return _unknown(config, schema["properties"], ("_",))
+
+
+def unknown_variables(schema: Mapping[str, Any]) -> str:
+    """Name variables that are no settings, and which were meant; empty if all are."""
+    settings = schema["properties"]
+    ours = [name for name in os.environ if name.startswith(PREFIX)]
+    known = {variable_of(name) for name in (*settings, "loglevel")}
+    # Meltano sets one for each part of a setting that is an object, too.
+    objects = [name for name in settings if "object" in settings[name]["type"]]
+    return _unknown(ours, known, tuple(f"{variable_of(n)}_" for n in ("", *objects)))
+
+
+def _unknown(
+    given: Iterable[str], known: Iterable[str], others: tuple[str, ...]
+) -> str:
+    names = [n for n in given if n not in known and not n.startswith(others)]
+    if not names:
+        return ""
+    more = len(names) - _MAX_UNKNOWN
+    shown = ", ".join(_meant(name[:_MAX_SHOWN], known) for name in names[:_MAX_UNKNOWN])
+    return (
+        f"No settings of this tap, and ignored: {shown}"
+        f"{f' and {more} more' if more > 0 else ''}."
+    )
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    shown = redact(repr(name))
+    return f"{shown} (did you mean {near[0]}?)" if near else shown
+
+
+def check_url(url: str) -> None:
+    """Check that a base URL is one that the key may be sent to.
+
+    Args:
+        url: The setting `api_url`.
+
+    Raises:
+        SettingsError: If it is no URL, or would send the key unencrypted.
+    """
+    if url.startswith(SANDBOX_SCHEME):
+        return
+    try:
+        # As it will be sent: what others take for the host may be another.
+        prepared = requests.Request("GET", url).prepare()
+        parts = urlsplit(str(prepared.url))
+        host = parts.hostname
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in {"http", "https"}:
+        raise SettingsError(_NO_URL)
+    if parts.scheme == "http" and not _is_loopback(host):
+        msg = "api_url must begin with https://: over plain http the key could be read"
+        raise SettingsError(msg)
+    if "@" in parts.netloc:
+        msg = (
+            "api_url must be an address alone, without a user or password before an @: "
+            "the API takes the key, and nothing else"
+        )
+        raise SettingsError(msg)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def analytics_window(config: Mapping[str, Any], today: date) -> tuple[date, date]:
+    """Return the first and the last day of analytics.
+
+    Args:
+        config: The settings.
+        today: The last day unless it is set.
+
+    Returns:
+        Both days. The first lies after the last if it is still to come: then there is
+        nothing to read yet.
+
+    Raises:
+        SettingsError: If one is no date, or both were set the wrong way round.
+    """
+    start = _day(config, "start_date", default_start(today))
+    end = _day(config, "end_date", today)
+    if start > end and config.get("end_date"):
+        msg = f"start_date {start} lies after end_date {end}"
+        raise SettingsError(msg)
+    return start, end
+
+
+def _day(config: Mapping[str, Any], name: str, default: date) -> date:
+    if not config.get(name):
+        return default
+    try:
+        return date.fromisoformat(config[name][:10])
+    except ValueError:
+        msg = f"{name} is {config[name]!r}: it takes {_WORDS[_DATE]}"
+        raise SettingsError(msg) from None
