@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import dev
 from tap_betterdata import ahead
 from tap_betterdata.stream import BetterDataStream
 from tests.running import InstalledRunner, Runner
@@ -13,6 +14,11 @@ from tests.running import InstalledRunner, Runner
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def pytest_report_header() -> list[str]:
+    """Say which targets this Python can't run."""
+    return dev.left_out()
 
 
 @pytest.fixture(autouse=True, scope="session")

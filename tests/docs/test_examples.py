@@ -76,7 +76,8 @@ def query(block: Block, folder: Path) -> None:
     """Ask a block of a DuckDB file; it must give rows."""
     code = (
         "import sys, duckdb\n"
-        "assert duckdb.connect(sys.argv[1]).sql(sys.argv[2]).fetchall()\n"
+        "database = duckdb.connect(sys.argv[1])\n"
+        "assert database.sql(sys.argv[2]).fetchall()\n"
     )
     python = dev.loader("target-duckdb").parent / "python"
     words = (str(python), "-c", code, str(folder / block.detail), block.text)
