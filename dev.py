@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "requirements"
-CSV_FOLDER = ROOT / "output" / "csv"
+CSV_FOLDER = ROOT / "output" / "sandbox" / "csv"
 STAMP = ".installed"
 DIGEST_PREFIX = "# dependencies: sha256:"
 
@@ -60,15 +60,12 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "target-jsonl": ("--group", "target-jsonl"),
     "target-postgres": ("--group", "target-postgres"),
 }
+TARGETS = tuple(name for name in LOCKS if name.startswith("target-"))
 # What Meltano installs for the plugins in meltano.yml.
-PLUGIN_LOCKS = (
-    "build",
-    "tap",
-    "target-csv",
-    "target-duckdb",
-    "target-jsonl",
-    "target-postgres",
-)
+PLUGIN_LOCKS = ("build", "tap", *TARGETS)
+# A target with no wheels for this Python and later ones: there, the marks in its
+# requirements leave nothing to install.
+WITHOUT_WHEELS = {"target-duckdb": (3, 14)}
 
 
 class CommandError(Exception):
@@ -295,8 +292,24 @@ def meltano_env() -> dict[str, str]:
     }
 
 
+def targets(python: tuple[int, int] = sys.version_info[:2]) -> list[str]:
+    """Name the targets in meltano.yml that a version of Python can run."""
+    return [name for name in TARGETS if python < WITHOUT_WHEELS.get(name, (4, 0))]
+
+
+def left_out() -> list[str]:
+    """Say of each target that is left out why it is."""
+    python = "{}.{}".format(*sys.version_info)
+    return [
+        f"{name} is left out: what it needs has no wheel for Python {python}"
+        for name in sorted({*TARGETS} - {*targets()})
+    ]
+
+
 def ensure_plugins() -> None:
     """Install Meltano and the plugins of meltano.yml, unless they are up to date."""
+    for line in left_out():
+        say(line)
     ensure(MELTANO)
     expected = digest(
         install_digest((*MELTANO.locks, *PLUGIN_LOCKS), project=True),
@@ -345,7 +358,11 @@ def demo(_arguments: list[str]) -> None:
     shutil.rmtree(CSV_FOLDER, ignore_errors=True)
     # Without --full-refresh a second run would bring only what changed since, and
     # target-csv writes its files anew each time.
-    job = ("run", "--full-refresh", "tap-betterdata", "target-csv")
+    # The environment is named, since a variable may name another one.
+    job = (
+        *("--environment=sandbox", "run", "--full-refresh"),
+        *("tap-betterdata", "target-csv"),
+    )
     say(f"Running `meltano {' '.join(job)}`")
     run(MELTANO.executable("meltano"), *job, env=meltano_env())
     files = sorted(CSV_FOLDER.glob("*.csv"))

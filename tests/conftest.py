@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import dev
 from tap_betterdata.stream import BetterDataStream
 from tests.running import InstalledRunner, Runner
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def pytest_report_header() -> list[str]:
+    """Say which targets this Python can't run."""
+    return dev.left_out()
 
 
 @pytest.fixture

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from tests.e2e.postgres import Database
 
-TARGETS = ("target-csv", "target-duckdb", "target-jsonl", "target-postgres")
-
 
 @pytest.fixture(scope="session")
 def about(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -96,7 +94,7 @@ def env(
     """The environment of somebody who has installed everything and set the key."""
     commands = tmp_path / "commands"
     commands.mkdir()
-    paths = {name: dev.loader(name) for name in TARGETS}
+    paths = {name: dev.loader(name) for name in dev.targets()}
     paths |= {
         "meltano": dev.MELTANO.executable("meltano"),
         "tap-betterdata": TAP,

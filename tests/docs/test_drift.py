@@ -185,7 +185,7 @@ def test_the_hubs_definition_is_the_taps(
 def test_the_hubs_definition_is_meltano_ymls(
     hub: dict[str, Any], project: dict[str, Any]
 ) -> None:
-    (tap,) = project["plugins"]["extractors"]
+    tap, *_ = project["plugins"]["extractors"]
     for name in ("name", "namespace", "label", "description", "executable"):
         assert hub[name] == tap[name]
     kinds = {
@@ -200,7 +200,7 @@ def test_the_hubs_definition_is_meltano_ymls(
 def test_meltano_yml_describes_the_taps_own_settings(
     own_settings: dict[str, dict[str, Any]], project: dict[str, Any]
 ) -> None:
-    (tap,) = project["plugins"]["extractors"]
+    tap, *_ = project["plugins"]["extractors"]
     described = {s["name"]: s for s in tap["settings"] if "description" in s}
     assert list(described) == list(own_settings)
     for name, schema in own_settings.items():

@@ -28,6 +28,7 @@ WORD = re.compile(r"`([a-z-]+)(?:: [^`\n]+)?`")
 # Those in the docs that are no settings, neither the tap's nor a target's.
 OTHER_NAMES = {
     "disable_existing_loggers",  # Python's logging
+    "load_schema",  # Meltano's
     "loc_001",  # the sandbox's
     "loc_002",
     "loc_123",  # the vendor's example
@@ -36,6 +37,7 @@ OTHER_NAMES = {
     "replication_method",  # the catalog's
     "singer_sdk",
     "tap_betterdata",
+    "tap_betterdata_sandbox",  # the sandbox's schema
 }
 # What the prose says of numbers that the code decides: where, how, and whose default
 # or which number it is. A {} stands for the number.

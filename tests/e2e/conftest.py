@@ -1,49 +1,25 @@
-"""What the end-to-end tests share: a sandbox, targets, a server, Meltano."""
+"""What the end-to-end tests share: targets, a server, Meltano."""
 
 from __future__ import annotations
 
 import itertools
-import json
 import shutil
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 
 import dev
-from tap_betterdata.sandbox import Sandbox
 from tests.e2e import postgres
-from tests.e2e.commands import TAP, clean_env, pipe, run
-from tests.e2e.truth import expected_keys
+from tests.e2e.commands import clean_env, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.e2e.postgres import Database
-    from tests.e2e.truth import Key
 
     NewDatabase = Callable[[], Database]
-
-# The second one is cut by the end date.
-PERIODS = [("2026-01-01", "2026-01-31"), ("2026-02-01", "2026-02-15")]
-# Its unit cost tells whether decimals keep their digits.
-MARKED_ITEM = "item_0000001"
-THEN = "2026-01-01T00:00:00Z"
-
-
-@pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(items=300, locations=3) as sandbox:
-        sandbox.company.update(MARKED_ITEM, unitCost=Decimal("10.50"), updatedAt=THEN)
-        yield sandbox
-
-
-@pytest.fixture(scope="session")
-def expected(sandbox: Sandbox) -> dict[str, list[Key]]:
-    """The keys that a run against the sandbox must bring, stream by stream."""
-    return expected_keys(sandbox.company, PERIODS)
 
 
 @pytest.fixture(scope="session")
@@ -53,49 +29,6 @@ def plugins() -> None:
     `dev.py test` has done this before; it is for those who call pytest themselves.
     """
     dev.ensure_plugins()
-
-
-@dataclass(frozen=True)
-class Pipe:
-    """The tap, its config, and a folder to run it in."""
-
-    folder: Path
-    config: dict[str, object]
-
-    def into(self, target: str, **config: object) -> str:
-        """Run `tap-betterdata | target`.
-
-        Args:
-            target: The target's name.
-            **config: The target's config.
-
-        Returns:
-            The states that the target has stored.
-        """
-        tap_config = self.folder / "tap.json"
-        target_config = self.folder / f"{target}.json"
-        tap_config.write_text(json.dumps(self.config), encoding="utf-8")
-        target_config.write_text(json.dumps(config), encoding="utf-8")
-        return pipe(
-            [TAP, "--config", tap_config],
-            [dev.loader(target), "--config", target_config],
-            self.folder,
-        )
-
-
-@pytest.fixture(scope="session")
-def tap(
-    sandbox: Sandbox,
-    plugins: None,  # noqa: ARG001 - they need to be there
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Pipe:
-    config: dict[str, object] = {
-        "api_url": sandbox.url,
-        "api_key": sandbox.api_key,
-        "start_date": PERIODS[0][0],
-        "end_date": PERIODS[-1][1],
-    }
-    return Pipe(tmp_path_factory.mktemp("pipe"), config)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from psycopg import sql
 import dev
 from tap_betterdata.sandbox import Sandbox
 from tests.e2e.commands import SECONDS, TAP, clean_env, run
-from tests.e2e.test_targets import SCHEMA, postgres_config
+from tests.e2e.targets import SCHEMA, postgres_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The main job, `meltano run tap-betterdata target-csv`, for real."""
+"""The main job, `meltano run tap-betterdata target-csv`, and the others, for real."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 from typing import TYPE_CHECKING
 
 import pytest
+from psycopg import sql
 
 from tap_betterdata.sandbox import Sandbox
 from tests.e2e.truth import KEYS, expected_keys, keys_of
@@ -22,6 +23,8 @@ DATES = {
     "TAP_BETTERDATA_END_DATE": "2026-01-31",
 }
 PERIODS = [("2026-01-01", "2026-01-31")]
+# How many items there are to be read in each.
+ENVIRONMENTS = {"sandbox": 20, "prod": 30}
 
 
 def csv_keys(folder: Path, stream: str) -> list[tuple[str, ...]]:
@@ -29,9 +32,19 @@ def csv_keys(folder: Path, stream: str) -> list[tuple[str, ...]]:
         return keys_of(stream, csv.DictReader(lines))
 
 
+def run_everywhere(meltano: Meltano, job: str, **env: str) -> str:
+    """Run a job in each environment, which finds as many items as are its own."""
+    output = ""
+    for environment, items in ENVIRONMENTS.items():
+        url = f"sandbox:?items={items}&locations=1"
+        words = (f"--environment={environment}", "run", job)
+        output += meltano(*words, **DATES, **env, TAP_BETTERDATA_API_URL=url)
+    return output
+
+
 def test_the_main_job_twice(meltano: Meltano) -> None:
     expected = expected_keys(Sandbox().company, PERIODS)
-    folder = meltano.folder / "output" / "csv"
+    folder = meltano.folder / "output" / "sandbox" / "csv"
     meltano("run", "tap-betterdata", "target-csv", **DATES)
     assert {name: csv_keys(folder, name) for name in KEYS} == expected
     # Nothing has changed: the stock comes again only if all of it is asked for.
@@ -41,12 +54,21 @@ def test_the_main_job_twice(meltano: Meltano) -> None:
     assert {name: csv_keys(folder, name) for name in KEYS} == expected
 
 
+def test_the_job_into_csv_files(meltano: Meltano) -> None:
+    run_everywhere(meltano, "betterdata-to-csv")
+    for environment, items in ENVIRONMENTS.items():
+        folder = meltano.folder / "output" / environment / "csv"
+        company = Sandbox(items=items, locations=1).company
+        expected = expected_keys(company, PERIODS)
+        assert {name: csv_keys(folder, name) for name in KEYS} == expected
+
+
 def test_the_job_into_jsonl(meltano: Meltano) -> None:
-    small = {"TAP_BETTERDATA_API_URL": "sandbox:?items=20&locations=1"}
-    meltano("run", "betterdata-to-jsonl", **DATES, **small)
-    files = (meltano.folder / "output" / "jsonl").glob("inventory-*.jsonl")
-    lines = [path.read_text(encoding="utf-8").splitlines() for path in files]
-    assert [len(file) for file in lines] == [20]
+    run_everywhere(meltano, "betterdata-to-jsonl")
+    for environment, items in ENVIRONMENTS.items():
+        folder = meltano.folder / "output" / environment / "jsonl"
+        (path,) = folder.glob("inventory-*.jsonl")
+        assert len(path.read_text(encoding="utf-8").splitlines()) == items
 
 
 def test_the_job_into_postgres(meltano: Meltano, new_database: NewDatabase) -> None:
@@ -58,9 +80,12 @@ def test_the_job_into_postgres(meltano: Meltano, new_database: NewDatabase) -> N
         "TARGET_POSTGRES_PASSWORD": database.password,
         "TARGET_POSTGRES_DATABASE": database.name,
     }
-    small = {"TAP_BETTERDATA_API_URL": "sandbox:?items=20&locations=1"}
-    output = meltano("run", "betterdata-to-postgres", **DATES, **small, **target)
-    with database.connect() as connection:
-        count = connection.execute("SELECT count(*) FROM tap_betterdata.inventory")
-        assert count.fetchone() == (20,)
+    output = run_everywhere(meltano, "betterdata-to-postgres", **target)
     assert database.password not in output
+    schemas = {"tap_betterdata_sandbox": "sandbox", "tap_betterdata": "prod"}
+    with database.connect() as connection:
+        for schema, environment in schemas.items():
+            table = sql.Identifier(schema, "inventory")
+            query = sql.SQL("SELECT count(*) FROM {}").format(table)
+            count = connection.execute(query)
+            assert count.fetchone() == (ENVIRONMENTS[environment],)

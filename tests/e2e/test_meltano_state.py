@@ -42,7 +42,7 @@ class Project:
     def run(self, *words: str) -> dict[str, list[dict[str, Any]]]:
         """Run the job; returns what came, stream by stream."""
         self.source.requests.clear()
-        folder = self.meltano.folder / "output" / "jsonl"
+        folder = self.meltano.folder / "output" / "sandbox" / "jsonl"
         for path in folder.glob("*.jsonl"):
             path.unlink()
         self.meltano(*JOB, *words, **self.env)

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.requirements import Requirement
 
 import dev
 
@@ -17,6 +18,14 @@ PINS = re.compile(r"^([a-z0-9.-]+)==", re.MULTILINE)
 
 def pinned(name: str) -> set[str]:
     return set(PINS.findall(dev.lock_path(name).read_text(encoding="utf-8")))
+
+
+def is_wanted(target: str, python: str) -> bool:
+    """Tell whether a target's requirements name it for this version of Python."""
+    text = dev.lock_path(target).read_text(encoding="utf-8")
+    (line,) = re.findall(rf"^(?:meltanolabs-)?{target}==[^\\\n]+", text, re.MULTILINE)
+    marker = Requirement(line).marker
+    return marker is None or marker.evaluate({"python_full_version": python})
 
 
 def test_they_match_pyproject() -> None:
@@ -52,3 +61,18 @@ def test_they_name_no_address(name: str) -> None:
 def test_no_environment_has_two_distributions_of_one_module(name: str) -> None:
     # Both own the module `backoff`; whichever is installed last wins.
     assert not {"backoff", "python-backoff"} <= pinned(name)
+
+
+@pytest.mark.parametrize("minor", range(11, 15))
+def test_a_target_is_left_out_where_its_requirements_are(minor: int) -> None:
+    there = [name for name in dev.TARGETS if is_wanted(name, f"3.{minor}.0")]
+    assert dev.targets((3, minor)) == there
+    assert ("target-duckdb" in there) is (minor < 14)
+
+
+def test_what_is_left_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev, "targets", lambda: ["target-csv", "target-jsonl"])
+    assert [line.split()[0] for line in dev.left_out()] == [
+        "target-duckdb",
+        "target-postgres",
+    ]

@@ -1,8 +1,10 @@
-"""What the sandbox holds, as the keys of the records that a run must bring."""
+"""What the sandbox holds, as the records that a run must bring, and their keys."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from tap_betterdata.sandbox.catalogue import CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
     from tap_betterdata.sandbox import Company
 
 Key = tuple[str, ...]
+Row = dict[str, Any]
 
 KEYS: dict[str, Key] = {
     "inventory": ("id",),
@@ -23,6 +26,9 @@ KEYS: dict[str, Key] = {
         "categoryId",
     ),
 }
+# What a product's channels, and a period's categories, have from it.
+PRODUCT = ("locationId", "locationName", "productMasterId", "productName", "globalSku")
+PERIOD = ("locationId", "granularity", "periodFrom", "periodTo")
 
 
 def expected_keys(
@@ -38,36 +44,72 @@ def expected_keys(
     Returns:
         The streams' keys, sorted.
     """
-    analytics = list(analytics_keys(company, periods, granularity))
-    channels = list(channel_keys(company))
+    truth = expected_rows(company, periods, granularity)
+    return {name: keys_of(name, rows) for name, rows in truth.items()}
+
+
+def expected_rows(
+    company: Company, periods: Iterable[tuple[str, str]], granularity: str = "month"
+) -> dict[str, list[Row]]:
+    """List all records that a run must bring, stream by stream.
+
+    Args:
+        company: The sandbox's content.
+        periods: The first and last days of the analytics periods.
+        granularity: The setting that has cut the periods.
+
+    Returns:
+        The streams' records, with all their fields.
+    """
+    products = list(atp_rows(company))
+    analytics = list(analytics_rows(company, periods, granularity))
     return {
-        "inventory": sorted((item["id"],) for item in company.items()),
-        "inventory_atp": sorted({key[:2] for key in channels}),
-        "inventory_atp_channels": sorted(channels),
-        "inventory_analytics": sorted({key[:3] for key in analytics}),
-        "inventory_analytics_categories": sorted(analytics),
+        "inventory": list(company.items()),
+        "inventory_atp": products,
+        "inventory_atp_channels": list(channel_rows(products)),
+        "inventory_analytics": analytics,
+        "inventory_analytics_categories": list(category_rows(analytics)),
     }
 
 
-def channel_keys(company: Company) -> Iterator[Key]:
-    """List the channels of all products at all locations.
+def atp_rows(company: Company) -> Iterator[Row]:
+    """List the products of all locations.
 
     Args:
         company: The sandbox's content.
 
     Yields:
-        The keys.
+        The records of `inventory_atp`.
     """
     for location in company.location_ids:
+        place = {
+            "locationId": location,
+            "locationName": company.location_name(location),
+        }
         for product in company.atp_products(location):
-            for channel in product["channels"]:
-                yield location, product["productMasterId"], channel["channelId"]
+            yield {**place, **product}
 
 
-def analytics_keys(
+def channel_rows(products: Iterable[Row]) -> Iterator[Row]:
+    """List the channels of products, with what the answer says of each channel once.
+
+    Args:
+        products: The records of `inventory_atp`.
+
+    Yields:
+        The records of `inventory_atp_channels`.
+    """
+    common = {channel["channelId"]: channel for channel in CHANNELS}
+    for product in products:
+        shared = {name: product[name] for name in PRODUCT}
+        for channel in product["channels"]:
+            yield {**common[channel["channelId"]], **channel, **shared}
+
+
+def analytics_rows(
     company: Company, periods: Iterable[tuple[str, str]], granularity: str
-) -> Iterator[Key]:
-    """List the categories of all periods at all locations.
+) -> Iterator[Row]:
+    """List the analytics of all periods at all locations.
 
     Args:
         company: The sandbox's content.
@@ -75,12 +117,30 @@ def analytics_keys(
         granularity: The setting that has cut the periods.
 
     Yields:
-        The keys.
+        The records of `inventory_analytics`.
     """
     for first, last in periods:
         for location in company.location_ids:
-            for category in company.analytics(location, first, last)["byCategory"]:
-                yield location, granularity, first, category["categoryId"]
+            values = (location, granularity, first, last)
+            yield {
+                **dict(zip(PERIOD, values, strict=True)),
+                **company.analytics(location, first, last),
+            }
+
+
+def category_rows(analytics: Iterable[Row]) -> Iterator[Row]:
+    """List the categories of analytics.
+
+    Args:
+        analytics: The records of `inventory_analytics`.
+
+    Yields:
+        The records of `inventory_analytics_categories`.
+    """
+    for period in analytics:
+        shared = {name: period[name] for name in PERIOD}
+        for category in period["byCategory"]:
+            yield {**shared, **category}
 
 
 def keys_of(stream: str, rows: Iterable[Mapping[str, object]]) -> list[Key]:
