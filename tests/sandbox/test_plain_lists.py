@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_betterdata.sandbox import Company
-from tap_betterdata.sandbox.endpoints import ENDPOINTS
 from tap_betterdata.sandbox.options import read_query
 
 if TYPE_CHECKING:
@@ -118,10 +117,18 @@ def test_changes_reach_the_next_answer(client: Client, path: str) -> None:
 @pytest.mark.parametrize(("order", "is_down"), [("asc", False), ("desc", True)])
 def test_alerts_are_sorted(client: Client, order: str, *, is_down: bool) -> None:
     alerts = client.sandbox.company.plain_list("alerts")
-    alerts[0]["createdAt"] = "2099-01-01T00:00:00Z"
+    # Sorted as texts, the half second would come before the whole one.
+    stamps = ("2024-05-02T00:00:00.5Z", "2024-05-02T00:00:00Z", "2024-05-01T00:00:00Z")
+    first = [row["id"] for row in alerts[:3]]
+    for row, stamp in zip(alerts, stamps, strict=False):
+        row["createdAt"] = stamp
+    expected = [*reversed(first), *(row["id"] for row in alerts[3:])]
+    if is_down:
+        expected.reverse()
     found = ids(client, ALERTS, sortBy="createdAt", sortOrder=order, limit=100)
-    expected = sorted(alerts, key=lambda row: str(row["createdAt"]), reverse=is_down)
-    assert found == [row["id"] for row in expected[:100]]
+    found += ids(client, ALERTS, sortBy="createdAt", sortOrder=order, limit=100, page=2)
+    found += ids(client, ALERTS, sortBy="createdAt", sortOrder=order, limit=100, page=3)
+    assert found == expected
     assert client.code(ALERTS, sortBy="colour") == (400, "VALIDATION_ERROR")
 
 
@@ -129,21 +136,25 @@ def test_recommendations_are_not_sorted(client: Client) -> None:
     assert ids(client, PENDING, sortOrder="desc") == ids(client, PENDING)
 
 
-@pytest.mark.parametrize("path", ENDPOINTS)
-def test_permissions(run: Run, path: str) -> None:
-    lacking = ENDPOINTS[path].permission
-    client = run(f"items=4&missing_permissions={lacking},products.read")
-    params = {"locationId": "loc_001", "fromDate": "2025-01-01", "toDate": "2025-01-31"}
-    for other, endpoint in ENDPOINTS.items():
-        response = client.get(other, **params)
-        if endpoint.permission == lacking:
-            assert (response.status_code, response.json()["code"]) == (
-                403,
-                "INSUFFICIENT_SCOPE",
-            )
+PERMISSIONS = {
+    "inventory.read": ["/inventory", "/inventory/channel-location"],
+    "transfers.read": [PENDING],
+    "admin.alerts.read": [ALERTS],
+}
+
+
+@pytest.mark.parametrize("lacking", PERMISSIONS)
+def test_permissions(run: Run, lacking: str) -> None:
+    client = run(f"items=4&missing_permissions=products.read,{lacking}")
+    for permission, paths in PERMISSIONS.items():
+        for path in paths:
+            response = client.get(path, locationId="loc_001")
+            if permission != lacking:
+                assert response.status_code == 200
+                continue
+            assert response.status_code == 403
+            assert response.json()["code"] == "INSUFFICIENT_SCOPE"
             assert lacking in response.json()["error"]
-        else:
-            assert response.status_code == 200
 
 
 def flawed(client: Client, kind: str, **details: Any) -> tuple[Record, Record]:
