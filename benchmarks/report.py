@@ -24,7 +24,7 @@ _PAGE = f"""\
 
 How long the tap takes, how much memory and how many requests, beside three others that
 ask the same server on the same machine: the
-[sandbox](howto/python.md#the-sandbox-in-your-own-tests), made-up data and no limits.
+[sandbox](howto/python.md#the-sandbox-in-your-own-tests), with made-up data:
 
 - the **template tap** is written as the Singer SDK's own template has one begin: a page
   at a time, and records, types, messages and output left to the SDK;
@@ -35,7 +35,7 @@ ask the same server on the same machine: the
 
 The tap does all that it does in use: exactness, types, state, signals. Only the limits
 of the key's budget are switched off here; with them on, the [budget](budget.md) decides
-how long a run takes, which `python3 -m benchmarks.rate_limits` measures in a good two
+how long a run takes, which `python3 dev.py bench rate_limits` measures in a good two
 minutes. Machines differ, and so do their loads: read the ratios.
 
 ![The medians as bars]({PLOT})
