@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from calendar import monthrange
+from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -152,7 +153,7 @@ class Bench:
 
     def inventory_only(self, command: Command) -> Path:
         """Write a catalog in which only the inventory is selected."""
-        catalog = json.loads(_output([*command, "--discover"], self.folder))
+        catalog = json.loads(self._run([*command, "--discover"]).read_bytes())
         for stream in catalog["streams"]:
             for entry in stream["metadata"]:
                 if not entry["breadcrumb"]:
@@ -161,9 +162,24 @@ class Bench:
 
     def state_after(self, command: Command) -> Path:
         """Run a tap, and keep the state that it ends with."""
-        lines = _output(command, self.folder).splitlines()
-        states = [line for line in lines if line.startswith(b'{"type":"STATE"')]
-        return self._write("state", json.loads(states[-1])["value"])
+        with self._run(command).open("rb") as lines:
+            states = (line for line in lines if line.startswith(b'{"type":"STATE"'))
+            (last,) = deque(states, maxlen=1)
+        return self._write("state", json.loads(last)["value"])
+
+    def _run(self, command: Command) -> Path:
+        """Return the file of its output, which would count as ours in memory."""
+        path = self.folder / "output"
+        with path.open("wb") as output:
+            subprocess.run(  # noqa: S603 - the words are ours
+                command,
+                cwd=self.folder,
+                env=environment(),
+                check=True,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+            )
+        return path
 
     def _settings(self, url: str, **config: Any) -> Path:
         return self._write("config", {"api_url": url, "api_key": KEY, **config})
@@ -178,17 +194,6 @@ def say(line: str) -> None:
     """Say how it goes on; the results themselves go to standard output."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
-
-
-def _output(command: Command, folder: Path) -> bytes:
-    return subprocess.run(  # noqa: S603 - the words are ours
-        command,
-        cwd=folder,
-        env=environment(),
-        check=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ).stdout
 
 
 def throughput(bench: Bench) -> Iterator[Comparison]:
