@@ -1,4 +1,4 @@
-"""Measure the tap against others, on the same fast local server.
+"""Measure the tap against others, on the same sandbox.
 
 The others are a tap as singer-sdk's template has one begin, the method of the vendor's
 export guide, and a bare loop that does nothing but read pages and write lines. Each
@@ -9,6 +9,8 @@ Without scenarios all are run, which takes about half an hour with five runs and
 2 GB of memory for the vendor's method, and the results become part of the
 documentation: docs/benchmarks.md and docs/images/benchmarks.svg. With scenarios, or
 another scale, they are only printed.
+
+`rate_limits`, alone, measures in a good two minutes how the tap keeps to the limits.
 """
 
 from __future__ import annotations
@@ -18,64 +20,43 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks import rate_limits
 from benchmarks.measure import ROOT, CommandFailedError
 from benchmarks.report import PLOT, markdown, page, svg
-from benchmarks.scenarios import SCENARIOS, Bench, Comparison, say
+from benchmarks.scenarios import SCENARIOS, Bench, say
 
 PAGE = "benchmarks.md"
 RUNS = 5
 
 
 def main() -> int:
-    """Run what the command line asks for.
-
-    Returns:
-        The exit code.
-    """
-    given = _parser().parse_args()
+    """Run what the command line asks for, and return the exit code."""
+    parser = _parser()
+    given = parser.parse_args()
+    if given.scenarios == ["rate_limits"]:
+        return rate_limits.main()
     names = given.scenarios or list(SCENARIOS)
+    if not SCENARIOS.keys() >= set(names):
+        parser.error(f"SCENARIO is one of {', '.join(SCENARIOS)}")
     try:
-        comparisons = measure(names, given.runs, given.scale)
+        with tempfile.TemporaryDirectory() as scratch:
+            bench = Bench(Path(scratch), given.runs, given.scale)
+            results = [result for name in names for result in SCENARIOS[name](bench)]
     except CommandFailedError as error:
         say(f"benchmarks: {error}")
         return 1
-    tables = markdown(comparisons, given.runs)
+    tables = markdown(results, given.runs)
     sys.stdout.write(tables)
     folder = given.out
     if folder is None and set(names) == set(SCENARIOS) and given.scale == 1:
         folder = ROOT / "docs"
     if folder is not None:
-        write(folder / PAGE, page(tables))
-        write(folder / PLOT, svg(comparisons))
+        for name, content in ((PAGE, page(tables)), (PLOT, svg(results))):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+            say(f"Written: {path}")
     return 0
-
-
-def measure(names: list[str], runs: int, scale: float) -> list[Comparison]:
-    """Run scenarios.
-
-    Args:
-        names: Which ones.
-        runs: How often each side is run.
-        scale: By what the sizes are multiplied.
-
-    Returns:
-        What was measured.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), runs, scale)
-        return [comparison for name in names for comparison in SCENARIOS[name](bench)]
-
-
-def write(path: Path, content: str) -> None:
-    """Write a file, and say so.
-
-    Args:
-        path: Where.
-        content: What.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
-    say(f"Written: {path}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,7 +66,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS)
+        "scenarios",
+        nargs="*",
+        metavar="SCENARIO",
+        help=", ".join(SCENARIOS),
     )
     parser.add_argument(
         "--runs", type=int, default=RUNS, help="of each side (default: %(default)s)"

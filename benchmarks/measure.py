@@ -13,19 +13,19 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import IO, TYPE_CHECKING, AnyStr, NamedTuple
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
-from benchmarks.server import COUNTS_PATH, Options
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
+KEY = "key"
 
-_CHUNK = 1 << 20
 # What the kernel counts peaks in: bytes on macOS, kilobytes elsewhere.
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1 << 10
 _MEGABYTE = 1 << 20
@@ -37,14 +37,7 @@ class CommandFailedError(Exception):
 
 
 class Sample(NamedTuple):
-    """What one run of a command took.
-
-    Attributes:
-        wall: Seconds from its start to its end.
-        cpu: Seconds of processor time, of all its threads.
-        peak: The most memory that it held, in MB.
-        requests: How many requests it sent.
-    """
+    """What one run took: seconds, seconds of processor time, MB, requests."""
 
     wall: float
     cpu: float
@@ -69,74 +62,47 @@ class Side:
     samples: list[Sample] = field(default_factory=list)
 
     def values(self, measure: str) -> list[float]:
-        """Return what its runs took of something.
-
-        Args:
-            measure: The name of one of a sample's fields.
-
-        Returns:
-            The values, smallest first.
-        """
+        """Return one field of all samples, smallest first."""
         return sorted(getattr(sample, measure) for sample in self.samples)
 
     def median(self, measure: str) -> float:
-        """Return what a run in the middle took of something.
-
-        Args:
-            measure: The name of one of a sample's fields.
-
-        Returns:
-            The median.
-        """
+        """Return the median of one field of the samples."""
         return median(self.values(measure))
 
 
 @dataclass(frozen=True)
 class Server:
-    """The server, in a process of its own.
-
-    Attributes:
-        url: The API's base URL.
-        options: What it serves.
-    """
+    """A sandbox in a process of its own."""
 
     url: str
-    options: Options
 
     def requests(self) -> int:
         """Tell how many requests it has had."""
-        address = self.url.removesuffix("/api") + COUNTS_PATH
+        address = self.url.removesuffix("/api") + "/_sandbox/requests"
         with urlopen(address) as answer:  # noqa: S310 - the address is our own
-            return sum(json.load(answer).values())
+            return int(json.load(answer)["total"])
 
 
 @contextmanager
-def serving(options: Options) -> Iterator[Server]:
-    """Run the server.
-
-    Args:
-        options: What it serves.
-
-    Yields:
-        The server, ready.
-    """
-    command = (
-        *(sys.executable, "-m", "benchmarks.server"),
-        *("--items", str(options.items)),
-        *("--locations", str(options.locations)),
-        *("--latency", str(options.latency * 1000)),
-    )
+def serving(**options: object) -> Iterator[Server]:
+    """Run a sandbox with these options until the end of the block."""
+    query = urlencode({"api_key": KEY, **options})
+    command = (sys.executable, "-m", "tap_betterdata.sandbox")
     with subprocess.Popen(  # noqa: S603 - the words are ours
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [*command, "--port", "0", "--query", query],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
-            yield Server(_stdout(process).readline().strip(), options)
+            words = _stdout(process).readline().split()
+            yield Server(words[0].removeprefix("url="))
         finally:
             process.terminate()
 
 
 def environment() -> dict[str, str]:
-    """Make the environment of what is measured.
+    """Return the environment of what is measured.
 
     No proxy stands before the server, and modules are compiled once, as they are where
     the tap is installed.
@@ -164,36 +130,34 @@ def run(side: Side, *, folder: Path, pipe: bool, lines: int, server: Server) -> 
     before = server.requests()
     out, err = folder / "out", folder / "err"
     started = time.perf_counter()
-    with err.open("wb") as errors:
-        if pipe:
-            sample, written = _into_pipe(side, folder, errors.fileno(), started)
-        else:
-            with out.open("wb") as output:
-                process = _start(side, folder, output.fileno(), errors.fileno())
-                sample = _wait(process, started)
-            written = _count_lines(side.output or out)
-            out.unlink()
-    if sample is None or written < lines:
+    with (
+        out.open("wb") as output,
+        err.open("wb") as errors,
+        subprocess.Popen(  # noqa: S603 - the words are ours
+            side.command,
+            bufsize=0,
+            cwd=folder,
+            env=environment(),
+            stdout=subprocess.PIPE if pipe else output,
+            stderr=errors,
+        ) as process,
+    ):
+        written = _count_lines(_stdout(process)) if pipe else 0
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if not pipe:
+        with (side.output or out).open("rb", buffering=0) as content:
+            written = _count_lines(content)
+    if process.returncode or written < lines:
         said = err.read_text(encoding="utf-8", errors="replace")[-_LAST_WORDS:]
         msg = (
             f"{side.name} wrote {written} lines of at least {lines}, and said:\n{said}"
         )
         raise CommandFailedError(msg)
-    requests = server.requests() - before
-    side.samples.append(Sample(*sample, requests))
-
-
-def _start(
-    side: Side, folder: Path, output: int, errors: int
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - the words are ours
-        side.command,
-        bufsize=0,
-        cwd=folder,
-        env=environment(),
-        stdout=output,
-        stderr=errors,
-    )
+    cpu = usage.ru_utime + usage.ru_stime
+    peak = usage.ru_maxrss * _PEAK_UNIT / _MEGABYTE
+    side.samples.append(Sample(wall, cpu, peak, server.requests() - before))
 
 
 def _stdout(process: subprocess.Popen[AnyStr]) -> IO[AnyStr]:
@@ -203,43 +167,6 @@ def _stdout(process: subprocess.Popen[AnyStr]) -> IO[AnyStr]:
     return process.stdout
 
 
-def _wait(
-    process: subprocess.Popen[bytes], started: float
-) -> tuple[float, float, float] | None:
-    """Wait for the end of a process.
-
-    Returns:
-        Wall and processor time and peak memory; None if it failed.
-    """
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        return None
-    peak = usage.ru_maxrss * _PEAK_UNIT / _MEGABYTE
-    return wall, usage.ru_utime + usage.ru_stime, peak
-
-
-def _into_pipe(
-    side: Side, folder: Path, errors: int, started: float
-) -> tuple[tuple[float, float, float] | None, int]:
-    """Run a side into a pipe, and throw away what comes.
-
-    Returns:
-        What it took, and how many lines came.
-    """
-    with _start(side, folder, subprocess.PIPE, errors) as process:
-        lines = _count(_stdout(process).read)
-        return _wait(process, started), lines
-
-
-def _count_lines(path: Path) -> int:
-    with path.open("rb", buffering=0) as content:
-        return _count(content.read)
-
-
-def _count(read: Callable[[int], bytes]) -> int:
-    lines = 0
-    while chunk := read(_CHUNK):
-        lines += chunk.count(b"\n")
-    return lines
+def _count_lines(content: IO[bytes]) -> int:
+    chunks = iter(partial(content.read, _MEGABYTE), b"")
+    return sum(chunk.count(b"\n") for chunk in chunks)

@@ -1,120 +1,100 @@
-# ruff: noqa: T201 - a script that prints
-"""Measure how much of a rate limit the tap's budget uses, and print a table.
+"""Measure how much of a rate limit the tap uses, in real time, and print a table.
 
-250 requests at 100 a (scaled) minute need two minutes at least: 100 go at once, 100
-after one minute, 50 after two. Each row is one kind of server; `ratio` is the time
-taken over that least time, `429` the requests refused.
+    python -m benchmarks rate_limits
 
-    python benchmarks/rate_limits.py [seconds of the scaled minute, default 3]
+250 requests at 100 a minute take two minutes at least: 100 go at once, 100 after one
+minute, 50 after two. Each row is one kind of server and a tap of its own, and all run
+side by side. `ratio` is the time taken over that least time, `429` the requests that
+were refused. At the defaults, none may be.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
-import threading
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
+from functools import partial
 from itertools import product
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import requests
-
-from tap_betterdata.budget import Budget
-from tap_betterdata.sandbox import Sandbox
+from benchmarks.measure import KEY, environment
+from benchmarks.scenarios import NO_LIMITS, Bench
 
 REQUESTS = 250
-LIMIT = 100
-RESETS = ("epoch", "epoch_ms", "seconds", "iso", "http_date")
-OUR_LIMITS = {"own": LIMIT, "none": 0}
+LEAST = 120.0
+# The last page is not full, so that no request is needed to see that it is the last.
+ITEMS = REQUESTS * 100 - 50
+SERVER = {"items": ITEMS, "per_minute": 100, "per_hour": 1000, "latency_ms": 5}
 
 
-def cases() -> list[dict[str, Any]]:
-    """List the kinds of server, and whether our own windows are set."""
-    own: list[dict[str, Any]] = [
-        {"own": "own", "rate_headers": False, "window": window}
-        for window in ("fixed", "sliding")
-    ]
-    headers: list[dict[str, Any]] = [
-        {
-            "own": "none",
-            "headers_describe": "minute",
-            "reset": reset,
-            "window": window,
-        }
-        for window, reset in product(("fixed", "sliding"), RESETS)
-    ]
-    neither: list[dict[str, Any]] = [
-        {
-            "own": "none",
-            "rate_headers": False,
-            "retry_after": retry_after,
-            "window": window,
-        }
-        for window, retry_after in product(
-            ("fixed", "sliding"), ("seconds", "fraction", "none")
-        )
-    ]
-    return own + headers + neither
+class Case(NamedTuple):
+    """A kind of server, and what the tap is told about it."""
+
+    name: str
+    config: dict[str, Any]
+    server: dict[str, Any]
 
 
-def measure(
-    case: dict[str, Any], threads: int, minute: float
-) -> tuple[float, int, float]:
-    """Send the requests.
+CASES = (
+    Case("the defaults", {}, {}),
+    Case("the defaults, no headers", {}, {"rate_headers": False}),
+    Case("headers alone", NO_LIMITS, {"headers_describe": "minute"}),
+    Case("Retry-After alone", NO_LIMITS, {"rate_headers": False}),
+)
 
-    Returns:
-        Seconds taken, requests refused, and seconds that the budget waited.
+
+class Outcome(NamedTuple):
+    """What came of a case."""
+
+    seconds: float
+    sent: int
+    refused: int
+
+
+def measure(bench: Bench, catalog: Path, chosen: tuple[Case, str]) -> Outcome:
+    """Run the tap once.
+
+    Raises:
+        subprocess.CalledProcessError: If it fails.
     """
-    options = dict(case)
-    budget = Budget(
-        per_minute=OUR_LIMITS[str(options.pop("own"))],
-        per_hour=0,
-        max_wait=600,
-        stop=threading.Event(),
-        minute=minute,
-        hour=minute * 60,
-    )
-    with (
-        Sandbox(per_minute=LIMIT, window_s=minute, latency_ms=5, **options) as sandbox,
-        requests.Session() as session,
-        ThreadPoolExecutor(threads) as pool,
-    ):
-        session.headers["Authorization"] = f"Bearer {sandbox.api_key}"
+    # Others measure this process's memory, and the sandbox is large.
+    from tap_betterdata.sandbox import Sandbox  # noqa: PLC0415
 
-        def fetch(_: int) -> None:
-            status: int = HTTPStatus.TOO_MANY_REQUESTS
-            while status == HTTPStatus.TOO_MANY_REQUESTS:
-                budget.acquire()
-                response = session.get(f"{sandbox.url}/inventory?limit=1", timeout=30)
-                status = response.status_code
-                budget.observe(status, response.headers)
-            response.raise_for_status()
-
+    case, window = chosen
+    with Sandbox(api_key=KEY, window=window, **SERVER, **case.server) as sandbox:
+        command = [*bench.command(sandbox.url, **case.config), "--catalog", catalog]
         start = time.monotonic()
-        list(pool.map(fetch, range(REQUESTS)))
-        taken = time.monotonic() - start
-        refused = sum(
-            request.status == HTTPStatus.TOO_MANY_REQUESTS
-            for request in sandbox.requests
+        subprocess.run(  # noqa: S603 - the words are ours
+            command,
+            env=environment(),
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-    return taken, refused, budget.waited
+        seconds = time.monotonic() - start
+        statuses = [request.status for request in sandbox.requests]
+    return Outcome(seconds, len(statuses), statuses.count(429))
 
 
-def main() -> None:
-    """Print the table."""
-    minute = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
-    least = minute * ((REQUESTS - 1) // LIMIT)
-    print(f"{REQUESTS} requests, {LIMIT} in {minute:g} s: {least:g} s at least")
-    for case, threads in product(cases(), (1, 4)):
-        taken, refused, waited = measure(case, threads, minute)
-        name = " ".join(f"{key}={value}" for key, value in case.items())
-        print(
-            f"{taken / least:5.3f} ratio {refused:4d} x 429 {waited:6.2f} s waited  "
-            f"{threads} threads  {name}",
-            flush=True,
+def main() -> int:
+    """Print the table; return 1 if a request was refused at the defaults."""
+    rows = list(product(CASES, ("fixed", "sliding")))
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(rows)) as pool:
+        bench = Bench(Path(folder), runs=1)
+        catalog = bench.inventory_only(bench.command("sandbox:"))
+        outcomes = list(pool.map(partial(measure, bench, catalog), rows))
+    is_refused = False
+    for (case, window), outcome in zip(rows, outcomes, strict=True):
+        is_refused |= bool(outcome.refused and not case.config)
+        sys.stdout.write(
+            f"{outcome.seconds / LEAST:5.3f} ratio {outcome.refused:4d} x 429 "
+            f"{outcome.sent:4d} requests  {window:<7}  {case.name}\n"
         )
+    return int(is_refused)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

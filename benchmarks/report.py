@@ -23,7 +23,8 @@ _PAGE = f"""\
 # Benchmarks
 
 How long the tap takes, how much memory and how many requests, beside three others that
-ask the same fast local server:
+ask the same server on the same machine: the
+[sandbox](howto/python.md#the-sandbox-in-your-own-tests), with made-up data:
 
 - the **template tap** is written as the Singer SDK's own template has one begin: a page
   at a time, and records, types, messages and output left to the SDK;
@@ -34,47 +35,36 @@ ask the same fast local server:
 
 The tap does all that it does in use: exactness, types, state, signals. Only the limits
 of the key's budget are switched off here; with them on, the [budget](budget.md) decides
-how long a run takes. Machines differ, and so do their loads: read the ratios.
+how long a run takes, which `python3 dev.py bench rate_limits` measures in a good two
+minutes. Machines differ, and so do their loads: read the ratios.
 
-![Medians as bars, with the range of the runs as a line over each]({PLOT})
+![The medians as bars]({PLOT})
 
 """
-_UNITS = {"wall": "s", "cpu": "s", "peak": "MB", "requests": "requests"}
+_UNITS = {"wall": ", s", "cpu": ", s", "peak": ", MB", "requests": ""}
 
 _WIDTH = 760
 _LABELS = 250
-_BARS = 360
+_BARS = 400
 _LINE = 22
-_BAR = 14
 _HEADING = 34
-_MARGIN = 16
 _STYLE = """
   text { font: 12px system-ui, sans-serif; fill: #24292f }
   .title { font-weight: 600; font-size: 13px }
   .back { fill: #ffffff }
   .ours { fill: #0969da }
   .other { fill: #afb8c1 }
-  .range { stroke: #24292f; stroke-width: 1 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 }
     .back { fill: #0d1117 }
     .ours { fill: #4493f8 }
     .other { fill: #6e7681 }
-    .range { stroke: #e6edf3 }
   }
 """
 
 
 def markdown(comparisons: Sequence[Comparison], runs: int) -> str:
-    """Write all results.
-
-    Args:
-        comparisons: What was measured.
-        runs: How often each side was run.
-
-    Returns:
-        Markdown.
-    """
+    """Write all results as tables."""
     about = (
         f"Medians of {runs} runs of each side in turn, with the least and the most; "
         f"whole processes, start-up included; {os.cpu_count()} cores, "
@@ -87,33 +77,24 @@ def markdown(comparisons: Sequence[Comparison], runs: int) -> str:
 
 
 def page(tables: str) -> str:
-    """Write the page of the documentation.
-
-    Args:
-        tables: The results.
-
-    Returns:
-        Markdown.
-    """
+    """Write the page of the documentation around the tables."""
     how = "Made by `python3 dev.py bench`, which takes about half an hour."
     return f"{_PAGE}{tables}\n{how}\n"
 
 
 def _table(comparison: Comparison) -> str:
     head = ("", "Wall, s", "CPU, s", "Peak, MB", "Requests")
-    rows = [_row(side) for side in comparison.sides]
+    rows = [
+        (
+            f"**{side.name}**" if side.name.startswith(OURS) else side.name,
+            _spread(side, "wall", ".2f"),
+            _spread(side, "cpu", ".2f"),
+            _spread(side, "peak", ".0f"),
+            f"{side.median('requests'):,.0f}",
+        )
+        for side in comparison.sides
+    ]
     return f"## {comparison.title}\n\n{_rows([head, *rows])}"
-
-
-def _row(side: Side) -> tuple[str, ...]:
-    name = f"**{side.name}**" if side.name.startswith(OURS) else side.name
-    return (
-        name,
-        _spread(side, "wall", ".2f"),
-        _spread(side, "cpu", ".2f"),
-        _spread(side, "peak", ".0f"),
-        f"{side.median('requests'):,.0f}",
-    )
 
 
 def _spread(side: Side, measure: str, form: str) -> str:
@@ -150,59 +131,32 @@ def _rows(rows: Iterable[Sequence[str]]) -> str:
 
 
 def svg(comparisons: Sequence[Comparison]) -> str:
-    """Draw all results, a bar for each side's median and a line for its range.
-
-    Args:
-        comparisons: What was measured.
-
-    Returns:
-        An SVG document, for light and dark pages.
-    """
-    panels = []
-    top = _MARGIN
+    """Draw the medians as bars, for light and dark pages."""
+    parts, top = [], 0
     for comparison in comparisons:
-        panels.append(_panel(comparison, top))
-        top += _HEADING + _LINE * len(comparison.sides)
-    height = top + _MARGIN // 2
-    body = "\n".join(panels)
+        measure = comparison.plotted
+        title = escape(comparison.title + _UNITS[measure])
+        parts.append(f'<text class="title" x="16" y="{top + 28}">{title}</text>')
+        top += _HEADING
+        most = max(side.median(measure) for side in comparison.sides) or 1.0
+        for side in comparison.sides:
+            value = side.median(measure)
+            width = max(1.0, value / most * _BARS)
+            kind = "ours" if side.name.startswith(OURS) else "other"
+            form = ",.2f" if measure in {"wall", "cpu"} else ",.0f"
+            parts.append(
+                f'<text x="{_LABELS - 8}" y="{top + 15}" text-anchor="end">'
+                f'{escape(side.name)}</text><rect class="{kind}" x="{_LABELS}" '
+                f'y="{top + 4}" width="{width:.1f}" height="14"/>'
+                f'<text x="{_LABELS + width + 6:.1f}" y="{top + 15}">{value:{form}}'
+                "</text>"
+            )
+            top += _LINE
+    size = f'width="{_WIDTH}" height="{top + 16}"'
+    body = "\n".join(parts)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
-        f'viewBox="0 0 {_WIDTH} {height}" role="img" '
-        f'aria-label="Benchmarks of {OURS}">\n'
-        f"<style>{_STYLE}</style>\n"
-        f'<rect class="back" width="{_WIDTH}" height="{height}" rx="6"/>\n'
-        f"{body}\n</svg>\n"
-    )
-
-
-def _panel(comparison: Comparison, top: int) -> str:
-    measure = comparison.plotted
-    most = max(side.values(measure)[-1] for side in comparison.sides) or 1.0
-    title = comparison.title
-    if measure != "requests":
-        title += f", {_UNITS[measure]}"
-    parts = [f'<text class="title" x="{_MARGIN}" y="{top + 14}">{escape(title)}</text>']
-    for place, side in enumerate(comparison.sides):
-        parts.append(_bar(side, measure, most, top + 22 + _LINE * place))
-    return "\n".join(parts)
-
-
-def _bar(side: Side, measure: str, most: float, top: int) -> str:
-    values = [value / most * _BARS for value in side.values(measure)]
-    middle = side.median(measure)
-    form = ",.2f" if _UNITS[measure] == "s" else ",.0f"
-    width = max(1.0, middle / most * _BARS)
-    kind = "ours" if side.name.startswith(OURS) else "other"
-    centre = top + _BAR / 2
-    begin, end = _LABELS + values[0], _LABELS + values[-1]
-    base = top + _BAR - 3
-    return (
-        f'<text x="{_LABELS - 8}" y="{base}" text-anchor="end">'
-        f"{escape(side.name)}</text>"
-        f'<rect class="{kind}" x="{_LABELS}" y="{top}" width="{width:.1f}" '
-        f'height="{_BAR}"/>'
-        f'<line class="range" x1="{begin:.1f}" y1="{centre}" x2="{end:.1f}" '
-        f'y2="{centre}"/>'
-        f'<text x="{max(end, _LABELS + width) + 6:.1f}" y="{base}">'
-        f"{middle:{form}}</text>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} '
+        f'viewBox="0 0 {_WIDTH} {top + 16}" role="img" '
+        f'aria-label="Benchmarks of {OURS}">\n<style>{_STYLE}</style>\n'
+        f'<rect class="back" {size} rx="6"/>\n{body}\n</svg>\n'
     )

@@ -34,18 +34,7 @@ def properties(
     stamps: str = "",
     more: tuple[th.Property[Any], ...] = (),
 ) -> th.PropertiesList:
-    """Declare fields.
-
-    Args:
-        texts: The names of strings.
-        numbers: The names of numbers.
-        dates: The names of dates.
-        stamps: The names of time stamps.
-        more: Any other fields.
-
-    Returns:
-        The fields.
-    """
+    """Declare fields by their names; `stamps` are date-times."""
     kinds: tuple[tuple[str, Any], ...] = (
         (texts, th.StringType),
         (numbers, th.NumberType),

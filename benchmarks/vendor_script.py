@@ -25,14 +25,7 @@ COLUMNS = (
 
 
 def fetch_all(url: str) -> list[dict[str, Any]]:
-    """Read all pages into memory.
-
-    Args:
-        url: The API's base URL.
-
-    Returns:
-        All items.
-    """
+    """Read all pages into memory."""
     items: list[dict[str, Any]] = []
     page, pages = 1, 1
     while page <= pages:
@@ -46,12 +39,7 @@ def fetch_all(url: str) -> list[dict[str, Any]]:
 
 
 def main(url: str, path: str) -> None:
-    """Export the inventory.
-
-    Args:
-        url: The API's base URL.
-        path: The file to write.
-    """
+    """Export the inventory into a file."""
     items = fetch_all(url)
     with Path(path).open("w", newline="", encoding="utf-8") as lines:
         writer = csv.DictWriter(lines, COLUMNS, extrasaction="ignore")

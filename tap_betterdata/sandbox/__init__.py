@@ -1,7 +1,7 @@
 """A stand-in for the Better Data SCM API, for tries, tests and demonstrations.
 
-It answers the three inventory endpoints on 127.0.0.1 with a made-up company, and can
-limit rates, lose connections and lie like a real service:
+It answers some endpoints on 127.0.0.1 with a made-up company, and can limit rates, lose
+connections and lie like a real service:
 
     with Sandbox.from_query("items=20000&latency_ms=50") as sandbox:
         sandbox.url, sandbox.api_key, sandbox.company

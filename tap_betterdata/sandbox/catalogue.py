@@ -77,6 +77,10 @@ _BINS = [
     for shelf in range(1, 6)
 ]
 
+_PRIORITIES = ("URGENT", "HIGH", "MEDIUM", "LOW")
+# More than this is overstock.
+_MUCH = 300
+
 
 def draw(*parts: object) -> int:
     """Return 64 bits that depend on all the parts and look like chance."""
@@ -110,6 +114,7 @@ class Catalogue:
         """Read the size of the company from the options."""
         self._seed = options.seed
         self._per_location = options.products_per_location
+        self._item_count = options.item_count
         self._products = [
             self._make_product(index) for index in range(options.product_count)
         ]
@@ -161,6 +166,65 @@ class Catalogue:
             "updatedAt": self._updated_at(index, fraction % 4096),
         }
 
+    def plain_list(self, name: str) -> list[Record]:
+        """Return the `recommendations` or `alerts` at first, the oldest one first.
+
+        There is a recommendation for each fourth item, if it can go anywhere, and an
+        alert for each second one.
+        """
+        make, step = {
+            "recommendations": (self._recommendation, 4),
+            "alerts": (self._alert, 2),
+        }[name]
+        if name == "recommendations" and len(self._locations) == 1:
+            return []
+        numbers = range(step, self._item_count + 1, step)
+        created = self._created_at
+        return [
+            {**make(place, self.item(number)), "createdAt": created(number)}
+            for place, number in enumerate(numbers, start=1)
+        ]
+
+    def _recommendation(self, number: int, item: Record) -> Record:
+        """Recommend to move stock of an item; all fields are documented."""
+        chance = draw(self._seed, "recommendation", number)
+        source = item["locationId"]
+        others = [place for place in self.location_names if place != source]
+        return {
+            "id": f"rec_{number:07}",
+            "productMasterId": item["productMasterId"],
+            "sourceLocationId": source,
+            "destLocationId": others[chance % len(others)],
+            "quantity": 1 + (chance >> 8) % max(1, item["quantityAvailable"]),
+            "priority": _PRIORITIES[(chance >> 16) % len(_PRIORITIES)],
+            "status": "PENDING",
+            "reason": "Destination is below its safety stock",
+            "estimatedROI": cents(5 + (chance >> 24) % 40),
+        }
+
+    def _alert(self, number: int, item: Record) -> Record:
+        """Tell about an item; only the types are documented, as those to switch on."""
+        on_hand = item["quantityOnHand"]
+        kind = "lowAtp"
+        if on_hand == 0:
+            kind = "stockout"
+        elif item["expiryDate"]:
+            kind = "expiry"
+        elif on_hand > _MUCH:
+            kind = "overstock"
+        return {
+            "id": f"alert_{number:07}",
+            "type": kind,
+            "productMasterId": item["productMasterId"],
+            "locationId": item["locationId"],
+            "quantity": on_hand,
+            "message": f"{kind}: {item['productName']}, {item['locationName']}",
+        }
+
+    def _created_at(self, number: int) -> str:
+        """Return instants that grow with the number of the item."""
+        return _instant(_SPAN * number // (self._item_count + 1))
+
     def category_id(self, product_id: str) -> str:
         """Return the category of a product, `cat_000` when it is not known."""
         return self._categories.get(product_id, "cat_000")
@@ -175,10 +239,8 @@ class Catalogue:
 
     def _updated_at(self, index: int, fraction: int) -> str:
         """Return a distinct past instant; about one in four carries a fraction."""
-        minute, second = divmod((index * _STRIDE + self._seed) % _SPAN, 60)
-        day, minute = divmod(minute, 1440)
-        text = _DATES[day] + _MINUTES[minute] + _SECONDS[second]
-        return f"{text}.{fraction:03}Z" if fraction < _FRACTIONS else text + "Z"
+        text = _instant((index * _STRIDE + self._seed) % _SPAN)
+        return f"{text[:-1]}.{fraction:03}Z" if fraction < _FRACTIONS else text
 
     def _make_product(self, index: int) -> Product:
         chance = draw(self._seed, "product", index)
@@ -199,6 +261,13 @@ class Catalogue:
             ),
             has_lots=(chance >> 32) % 4 != 0,
         )
+
+
+def _instant(second: int) -> str:
+    """Return the second of the span that has this number."""
+    minute, second = divmod(second, 60)
+    day, minute = divmod(minute, 1440)
+    return f"{_DATES[day]}{_MINUTES[minute]}{_SECONDS[second]}Z"
 
 
 def category_names() -> dict[str, str]:

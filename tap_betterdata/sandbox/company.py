@@ -6,7 +6,6 @@ import datetime as dt
 import threading
 from bisect import bisect_left, bisect_right, insort
 from decimal import Decimal
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.sandbox.catalogue import (
@@ -17,13 +16,12 @@ from tap_betterdata.sandbox.catalogue import (
     cents,
     draw,
 )
+from tap_betterdata.sandbox.sorting import sort_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tap_betterdata.sandbox.options import Options
-
-_DATE_TIMES = ("lastCountedAt", "updatedAt")
 
 Amount = int | Decimal
 
@@ -59,6 +57,7 @@ class Company:
         self._next_serial = _FIRST_SERIAL
         # Sorted orders and sums, each kept until the next change.
         self._views: dict[tuple[object, ...], Any] = {}
+        self._plain_lists: dict[str, list[Record]] = {}
 
     # -- reading ---------------------------------------------------------------
 
@@ -103,6 +102,13 @@ class Company:
         with self._lock:
             ids = self._order(location_id, sort_by, descending=descending)
             return [self._record(item_id) for item_id in ids[window]], len(ids)
+
+    def plain_list(self, name: str) -> list[Record]:
+        """Return `recommendations` or `alerts`; what is changed in it is served."""
+        with self._lock:
+            if name not in self._plain_lists:
+                self._plain_lists[name] = self._catalogue.plain_list(name)
+            return self._plain_lists[name]
 
     # -- changing --------------------------------------------------------------
 
@@ -289,13 +295,8 @@ class Company:
             return ids
 
         def build() -> list[str]:
-            ranked = [
-                (_rank(sort_by, self._record(item_id)), item_id) for item_id in ids
-            ]
-            present = [pair for pair in ranked if pair[0] is not None]
-            present.sort(key=itemgetter(0), reverse=descending)
-            absent = [item_id for rank, item_id in ranked if rank is None]
-            return [item_id for _, item_id in present] + absent
+            records = ((self._record(item_id), item_id) for item_id in ids)
+            return sort_records(sort_by, records, descending=descending)
 
         view: list[str] = self._view(("order", location_id, sort_by, descending), build)
         return view
@@ -423,24 +424,3 @@ def _contains(sorted_ids: list[str], item_id: str) -> bool:
 
 def _remove(sorted_ids: list[str], item_id: str) -> None:
     del sorted_ids[bisect_left(sorted_ids, item_id)]
-
-
-def _rank(field: str, record: Record) -> tuple[int, Any] | None:
-    """Return what a record is sorted by; values of one kind stay together."""
-    value = record.get(field)
-    if value is None:
-        return None
-    if isinstance(value, int | float | Decimal):
-        return 0, value
-    if field in _DATE_TIMES:
-        return _instant(str(value))
-    return 2, str(value)
-
-
-def _instant(text: str) -> tuple[int, Any] | None:
-    """Read a date-time, as texts with and without fractions sort wrongly."""
-    try:
-        instant = dt.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return 1, instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC)

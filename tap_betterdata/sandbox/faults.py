@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from tap_betterdata.sandbox.catalogue import Record, draw
@@ -31,13 +32,6 @@ _BODIES = {
     "null": b"null",
     "list": b"[]",
     "error200": encode({"error": "Something went wrong"}),
-}
-
-# The list (or object) of records in a response, and a number in each record.
-_NUMBERS = {
-    "items": "quantityOnHand",
-    "products": "totalOnHand",
-    "analytics": "totalUnits",
 }
 
 
@@ -84,9 +78,14 @@ class Fault:
 
     def change_params(self, params: dict[str, str], limit: int) -> dict[str, str]:
         """Return the query that is answered instead of the one that was asked."""
-        page = params.get("page", "1")
-        if self.kind == "stale_page" and page.isdecimal():
-            return {**params, "page": str(max(1, int(page) - 1))}
+        if self.kind == "stale_page":
+            page, offset = (params.get(name, "0") for name in ("page", "offset"))
+            if page.isdecimal() and offset.isdecimal():
+                earlier = {
+                    "page": max(1, int(page) - 1),
+                    "offset": max(0, int(offset) - limit),
+                }
+                return {**params, **{name: str(n) for name, n in earlier.items()}}
         if self.kind == "page_size":
             return {**params, "limit": str(max(1, limit // 2))}
         return params
@@ -98,10 +97,24 @@ class Fault:
             reply.headers["Retry-After"] = str(self.details["retry_after"])
         return reply
 
-    def change_payload(self, payload: Record) -> Record:
-        """Give a payload this fault's flaw; the records in it stay as they are."""
-        change = _PAYLOAD_CHANGES.get(self.kind)
-        return payload if change is None else change(payload, self.details)
+    def change_payload(self, payload: Record, name: str) -> Record:
+        """Give a payload this fault's flaw; the records in it stay as they are.
+
+        Args:
+            payload: The right answer.
+            name: The key of its list, or of its one object.
+        """
+        if self.kind == "no_list":
+            del payload[name]
+        elif self.kind in _RECORD_CHANGES:
+            payload[name] = _RECORD_CHANGES[self.kind](payload[name], self.details)
+        elif self.kind == "no_pagination":
+            for key in ("pagination", *_OFFSET_NUMBERS):
+                payload.pop(key, None)
+        elif self.kind in _NUMBER_CHANGES:
+            numbers = payload.get("pagination", payload)
+            _NUMBER_CHANGES[self.kind](numbers, self.details)
+        return payload
 
     def _status_reply(self, request: Request, shape: str) -> Reply | None:
         if self.kind == "echo_auth":
@@ -234,83 +247,64 @@ class Faults:
         return firing[0] if firing else None
 
 
-def _without(*path: str) -> Callable[[Record, Record], Record]:
-    """Return a change that removes keys of the payload or of its pagination."""
-
-    def change(payload: Record, _details: Record) -> Record:
-        for key in path:
-            payload.pop(key, None)
-        return payload
-
-    return change
+def _no_total(numbers: Record, _details: Record) -> None:
+    numbers.pop("total", None)
 
 
-def _no_total(payload: Record, _details: Record) -> Record:
-    return _paginated(payload, lambda numbers: numbers.pop("total", None))
+def _total_pages(numbers: Record, details: Record) -> None:
+    """Promise more pages than there are, or fewer."""
+    delta = details.get("delta", 1)
+    if "totalPages" in numbers:
+        numbers["totalPages"] += delta
+    elif "total" in numbers:
+        numbers["total"] += delta * numbers["limit"]
 
 
-def _total_pages(payload: Record, details: Record) -> Record:
-    def change(numbers: Record) -> None:
-        numbers["totalPages"] += details.get("delta", 1)
-
-    return _paginated(payload, change)
+def _string_numbers(numbers: Record, _details: Record) -> None:
+    numbers |= {key: str(n) for key, n in numbers.items() if isinstance(n, int)}
 
 
-def _string_numbers(payload: Record, _details: Record) -> Record:
-    return _paginated(
-        payload, lambda numbers: numbers.update({k: str(v) for k, v in numbers.items()})
-    )
+def _bad_number(records: Any, details: Record) -> Any:
+    """Spoil a number of the first record, its first one unless told otherwise."""
+    if isinstance(records, list):
+        return [*(_bad_number(record, details) for record in records[:1]), *records[1:]]
+    numbers = (key for key, n in records.items() if isinstance(n, int | Decimal))
+    field = details.get("field") or next(numbers, "number")
+    return {**records, field: details.get("value", "many")}
 
 
-def _paginated(payload: Record, change: Callable[[Record], object]) -> Record:
-    if "pagination" in payload:
-        change(payload["pagination"])
-    return payload
-
-
-def _bad_number(payload: Record, details: Record) -> Record:
-    """Spoil a number of the first record."""
-
-    def change(place: int, name: str) -> Record:
-        wrong = {details.get("field", name): details.get("value", "many")}
-        return wrong if place == 0 else {}
-
-    return _each_record(payload, change)
-
-
-def _extra_field(payload: Record, details: Record) -> Record:
+def _extra_field(records: Any, details: Record) -> Any:
     """Add a field to every record."""
-    extra = {details.get("field", "shelfColour"): details.get("value", "blue")}
-    return _each_record(payload, lambda _place, _name: extra)
+    if isinstance(records, list):
+        return [_extra_field(record, details) for record in records]
+    return {
+        **records,
+        details.get("field", "shelfColour"): details.get("value", "blue"),
+    }
 
 
-def _each_record(payload: Record, change: Callable[[int, str], Record]) -> Record:
-    for key, name in _NUMBERS.items():
-        value: Any = payload.get(key)
-        if isinstance(value, list):
-            payload[key] = [
-                {**record, **change(place, name)} for place, record in enumerate(value)
-            ]
-        elif isinstance(value, dict):
-            payload[key] = {**value, **change(0, name)}
-    return payload
+# What describes a page beside the list, where there is no `pagination`.
+_OFFSET_NUMBERS = ("total", "limit", "offset")
 
-
-_PAYLOAD_CHANGES: dict[str, Callable[[Record, Record], Record]] = {
-    "no_list": _without(*_NUMBERS),
-    "no_pagination": _without("pagination"),
+_NUMBER_CHANGES: dict[str, Callable[[Record, Record], None]] = {
     "no_total": _no_total,
     "total_pages": _total_pages,
     "string_numbers": _string_numbers,
+}
+
+_RECORD_CHANGES: dict[str, Callable[[Any, Record], Any]] = {
     "bad_number": _bad_number,
     "extra_field": _extra_field,
 }
 
 #: The kinds of faults besides the statuses.
 KINDS = (
-    frozenset(_PAYLOAD_CHANGES)
+    frozenset(_NUMBER_CHANGES)
+    | frozenset(_RECORD_CHANGES)
     | frozenset(_BODIES)
     | {
+        "no_list",
+        "no_pagination",
         "reset",
         "close",
         "cut",

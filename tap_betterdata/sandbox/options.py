@@ -32,6 +32,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     # How the documented gaps of the API are filled.
     api_key: str = DEFAULT_KEY
     forbidden_locations: str = ""
+    missing_permissions: str = ""
     atp_all_locations: bool = False
     over_max: Literal["clamp", "reject"] = "clamp"
     sort: Literal["honour", "down", "ignore", "reject"] = "honour"

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tap_betterdata.sandbox import Company, Options
-from tap_betterdata.sandbox import company as company_module
+from tap_betterdata.sandbox import Company, Options, sorting
 from tap_betterdata.sandbox.options import read_query
 from tap_betterdata.sandbox.replies import encode
 
@@ -100,7 +99,7 @@ def test_sorting_happens_once_for_all_pages(monkeypatch: pytest.MonkeyPatch) -> 
         ranked.append(field)
         return 0, record["id"]
 
-    monkeypatch.setattr(company_module, "_rank", rank)
+    monkeypatch.setattr(sorting, "_rank", rank)
     shop = company("items=300")
     for page in range(3):
         shop.page(slice(page * 100, page * 100 + 100), sort_by="updatedAt")

@@ -297,7 +297,7 @@ def test_bad_number(client: Client) -> None:
     assert inventory["items"][0]["quantityOnHand"] == "12,5"
     assert isinstance(inventory["items"][1]["quantityOnHand"], int)
     assert atp["products"][0]["totalOnHand"] == "12,5"
-    assert analytics["analytics"]["totalUnits"] == "12,5"
+    assert analytics["analytics"]["totalValue"] == "12,5"
     client.sandbox.faults.add("bad_number", field="unitCost", value=msgspec.Raw(b"NaN"))
     assert b'"unitCost":NaN' in client.get(INVENTORY).content
     # The company itself is as it was.
