@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a script that prints
-"""Measure how much of a rate limit the tap's budget uses, and print a table.
+"""Measure how much of a rate limit the tap's rate limiter uses, and print a table.
 
 250 requests at 100 a (scaled) minute need two minutes at least: 100 go at once, 100
 after one minute, 50 after two. Each row is one kind of server; `ratio` is the time
@@ -20,7 +20,7 @@ from typing import Any
 
 import requests
 
-from tap_betterdata.budget import Budget
+from tap_betterdata.api.rate_limit import RateLimiter
 from tap_betterdata.sandbox import Sandbox
 
 REQUESTS = 250
@@ -64,10 +64,10 @@ def measure(
     """Send the requests.
 
     Returns:
-        Seconds taken, requests refused, and seconds that the budget waited.
+        Seconds taken, requests refused, and seconds that the rate limiter waited.
     """
     options = dict(case)
-    budget = Budget(
+    rate_limiter = RateLimiter(
         per_minute=OUR_LIMITS[str(options.pop("own"))],
         per_hour=0,
         max_wait=600,
@@ -85,10 +85,10 @@ def measure(
         def fetch(_: int) -> None:
             status: int = HTTPStatus.TOO_MANY_REQUESTS
             while status == HTTPStatus.TOO_MANY_REQUESTS:
-                budget.acquire()
+                rate_limiter.acquire()
                 response = session.get(f"{sandbox.url}/inventory?limit=1", timeout=30)
                 status = response.status_code
-                budget.observe(status, response.headers)
+                rate_limiter.observe(status, response.headers)
             response.raise_for_status()
 
         start = time.monotonic()
@@ -98,7 +98,7 @@ def measure(
             request.status == HTTPStatus.TOO_MANY_REQUESTS
             for request in sandbox.requests
         )
-    return taken, refused, budget.waited
+    return taken, refused, rate_limiter.waited
 
 
 def main() -> None:

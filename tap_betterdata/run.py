@@ -1,4 +1,4 @@
-"""What the streams of one run share: connection, budget, locations, outcome."""
+"""What the streams of one run share: connection, rate limit, locations, outcome."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tap_betterdata.ahead import Workers
+from tap_betterdata.api.rate_limit import RateLimiter
 from tap_betterdata.bookmarks import earlier
 from tap_betterdata.errors import IncompleteRunError, SettingsError, TapError
 from tap_betterdata.locations import Locations
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from tap_betterdata.budget import Budget
     from tap_betterdata.spool import Spool
 
 SANDBOX_SCHEME = "sandbox:"
@@ -54,7 +54,7 @@ class Run:
         self.stop = threading.Event()
         self.progress = Progress(
             logger=logger,
-            budget=lambda: self.budget,
+            rate_limiter=lambda: self.rate_limiter,
         )
         self.workers = Workers(
             config["concurrency"], lambda error: getattr(error, "ends_run", False)
@@ -68,12 +68,9 @@ class Run:
         self._resources = ExitStack()
 
     @cached_property
-    def budget(self) -> Budget:
-        """The one budget that all requests draw on."""
-        # Only here: most of what starts quickly, such as --discover, has no request.
-        from tap_betterdata.budget import Budget  # noqa: PLC0415
-
-        return Budget(
+    def rate_limiter(self) -> RateLimiter:
+        """What all requests of the run ask first."""
+        return RateLimiter(
             per_minute=self.config["requests_per_minute"],
             per_hour=self.config["requests_per_hour"],
             max_wait=self.config["rate_limit_max_wait"],
@@ -85,7 +82,7 @@ class Run:
     def session(self) -> ApiSession:
         """The HTTP session of the run."""
         session = ApiSession(
-            self.budget,
+            self.rate_limiter,
             deadline=self.config["request_timeout"],
             connections=self.workers.count,
         )
@@ -106,7 +103,7 @@ class Run:
     @property
     def started_at(self) -> datetime:
         """When the run began, by the server's clock as far as it is known."""
-        known = self.budget.server_time(self._started)
+        known = self.rate_limiter.server_time(self._started)
         return known or datetime.now(tz=UTC) - timedelta(seconds=self._seconds)
 
     @property
@@ -115,7 +112,7 @@ class Run:
 
     def server_now(self) -> datetime | None:
         """Tell the time by the server's clock; None if its answers don't say."""
-        return self.budget.server_time(time.monotonic())
+        return self.rate_limiter.server_time(time.monotonic())
 
     def before_start(self, stamp: datetime) -> datetime:
         """Take a time stamp back to the run's start.

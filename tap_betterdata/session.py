@@ -1,4 +1,4 @@
-"""The one HTTP session of a run: every request draws on the budget here."""
+"""The one HTTP session of a run: every request keeps to the rate limit here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tap_betterdata.compat import override
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from tap_betterdata.budget import Budget
+    from tap_betterdata.api.rate_limit import RateLimiter
 
 CONNECT_TIMEOUT = 10.0
 _BUFFER = 1 << 16
@@ -98,18 +98,21 @@ class _Adapter(HTTPAdapter):
 
 
 class ApiSession(requests.Session):
-    """A session whose requests keep to the budget and to a deadline."""
+    """A session whose requests keep to the rate limit and to a deadline."""
 
-    def __init__(self, budget: Budget, *, deadline: float, connections: int) -> None:
+    def __init__(
+        self, rate_limiter: RateLimiter, *, deadline: float, connections: int
+    ) -> None:
         """Open the session.
 
         Args:
-            budget: What every request draws on, tries that repeat another included.
+            rate_limiter: What every request asks first, tries that repeat another
+                included.
             deadline: Seconds within which a whole answer must be there.
             connections: How many connections are kept open.
         """
         super().__init__()
-        self._budget = budget
+        self._rate_limiter = rate_limiter
         self._deadline = deadline
         self._environment: dict[str, Any] = {}
         adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
@@ -120,7 +123,7 @@ class ApiSession(requests.Session):
     def send(
         self, request: requests.PreparedRequest, **kwargs: Any
     ) -> requests.Response:
-        """Send a request when the budget allows, and read the whole answer.
+        """Send a request when the rate limit allows, and read the whole answer.
 
         Args:
             request: The request.
@@ -131,17 +134,17 @@ class ApiSession(requests.Session):
             followed: the key must not go to another host.
 
         Raises:
-            BudgetExhaustedError: If the API has limited the tap for too long.
+            LimitedError: If the API has limited the tap for too long.
             requests.RequestException: If there is no answer, or not all of it.
         """
         del kwargs
-        self._budget.acquire()
+        self._rate_limiter.acquire()
         try:
             response = self._exchange(request)
         except BaseException:
-            self._budget.release()
+            self._rate_limiter.release()
             raise
-        self._budget.observe(response.status_code, response.headers)
+        self._rate_limiter.observe(response.status_code, response.headers)
         return response
 
     def _exchange(self, request: requests.PreparedRequest) -> requests.Response:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tap_betterdata.budget import Budget
-from tap_betterdata.errors import BudgetExhaustedError
+from tap_betterdata.api.rate_limit import RateLimiter
+from tap_betterdata.errors import LimitedError
 from tap_betterdata.sandbox import Sandbox
 from tap_betterdata.session import ApiSession
 
@@ -32,8 +32,10 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def open_session(*, deadline: float = 10, max_wait: float = 10) -> ApiSession:
-    budget = Budget(per_minute=0, per_hour=0, max_wait=max_wait, stop=threading.Event())
-    return ApiSession(budget, deadline=deadline, connections=2)
+    rate_limiter = RateLimiter(
+        per_minute=0, per_hour=0, max_wait=max_wait, stop=threading.Event()
+    )
+    return ApiSession(rate_limiter, deadline=deadline, connections=2)
 
 
 def get(session: ApiSession, sandbox: Sandbox, path: str = LIST) -> requests.Response:
@@ -136,10 +138,12 @@ def test_an_odd_redirect_is_an_answer(sandbox: Sandbox, location: str) -> None:
 
 
 def test_a_request_that_fails_holds_no_other(sandbox: Sandbox) -> None:
-    budget = Budget(per_minute=0, per_hour=0, max_wait=1, stop=threading.Event())
+    rate_limiter = RateLimiter(
+        per_minute=0, per_hour=0, max_wait=1, stop=threading.Event()
+    )
     sandbox.faults.add("raw", headers={"X-RateLimit-Remaining": "1"}, body="{}")
     sandbox.faults.add("reset", nth=2)
-    with ApiSession(budget, deadline=10, connections=1) as session:
+    with ApiSession(rate_limiter, deadline=10, connections=1) as session:
         get(session, sandbox)
         with pytest.raises(requests.RequestException):
             get(session, sandbox)
@@ -215,16 +219,18 @@ def test_being_limited_for_too_long_is_an_end(sandbox: Sandbox) -> None:
     sandbox.faults.add(429, times=None, retry_after="30")
     with open_session(max_wait=1) as session:
         assert get(session, sandbox).status_code == 429
-        with pytest.raises(BudgetExhaustedError):
+        with pytest.raises(LimitedError):
             get(session, sandbox)
     assert len(sandbox.requests) == 1
 
 
-def test_every_request_draws_on_the_budget(sandbox: Sandbox) -> None:
-    budget = Budget(per_minute=0, per_hour=0, max_wait=1, stop=threading.Event())
+def test_every_request_asks_the_rate_limiter(sandbox: Sandbox) -> None:
+    rate_limiter = RateLimiter(
+        per_minute=0, per_hour=0, max_wait=1, stop=threading.Event()
+    )
     sandbox.faults.add(429, retry_after="0.01")
     sandbox.faults.add(503, nth=2)
-    with ApiSession(budget, deadline=10, connections=1) as session:
+    with ApiSession(rate_limiter, deadline=10, connections=1) as session:
         for _ in range(3):
             get(session, sandbox)
-    assert budget.used == len(sandbox.requests) == 3
+    assert rate_limiter.used == len(sandbox.requests) == 3

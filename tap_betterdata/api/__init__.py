@@ -1,0 +1,1 @@
+"""How the API is asked: when a request may go, and what the answers say of it."""
