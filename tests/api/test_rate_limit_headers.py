@@ -136,6 +136,11 @@ def test_all_headers_are_read_whatever_the_case_of_their_names() -> None:
     assert said == RateHeaders(now - 1, now, 1000, 7, 30.6, 20)
 
 
+@pytest.mark.parametrize("remaining", ["0", "0.0", "00", "0."])
+def test_forms_of_nothing_left(remaining: str) -> None:
+    assert read(make(), X_RateLimit_Remaining=remaining).remaining == 0
+
+
 def test_what_is_not_there_is_none(lines: Lines) -> None:
     now = time.monotonic()
     assert make(lines).read({}, sent=now, seen=now) == RateHeaders(now, now)
