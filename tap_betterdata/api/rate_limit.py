@@ -160,7 +160,7 @@ class _Server:
         return _Room(0, said.seen + seconds, said.seen, why)
 
     def _remaining(self, said: RateHeaders) -> _Room | None:
-        if said.remaining is None or not said.reset:
+        if said.remaining is None or said.reset is None:
             return None
         left = f"{said.remaining:.0f}" + (f" of {said.limit:.0f}" if said.limit else "")
         why = f"the server has {left} requests left (X-RateLimit-Remaining)"

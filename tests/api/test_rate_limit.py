@@ -395,6 +395,15 @@ def test_the_windows_allow_for_the_longest_latency() -> None:
     assert limiter.seconds_for(1) + (time.monotonic() - before) >= 60.2
 
 
+def test_the_windows_never_shrink_again(clock: Clock) -> None:
+    limiter = make(per_minute=2)
+    for latency in (2, 0):
+        limiter.acquire()
+        clock.sleep(latency)
+        limiter.observe(200, {})
+    assert limiter.seconds_for(1) == pytest.approx(60.03)
+
+
 def test_a_slow_response_costs_little() -> None:
     limiter = make(per_minute=1, minute=1.0)
     limiter.acquire()
@@ -467,7 +476,10 @@ def test_room_on_the_server_holds_nothing() -> None:
 # --- Remaining near zero, with several requests in flight -----------------------
 
 
-def test_requests_in_flight_count_against_remaining(threads: Threads) -> None:
+def test_requests_in_flight_count_against_remaining(
+    threads: Threads, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "ANNOUNCE_FROM", PATIENCE)
     limiter = make()
     for number in (1, 2, 3):
         threads.run(number, limiter.acquire)
@@ -479,6 +491,18 @@ def test_requests_in_flight_count_against_remaining(threads: Threads) -> None:
     third.result(PATIENCE)
     assert limiter.used == 4
     # Now two are in flight again.
+    assert is_held(threads.start(1, limiter.acquire))
+    # Reset is far away, but a response may end such a wait at any time.
+    assert lines.texts == []
+
+
+def test_what_is_left_is_heeded_even_if_reset_has_passed(threads: Threads) -> None:
+    limiter = make()
+    for number in (1, 2, 3):
+        threads.run(number, limiter.acquire)
+    threads.run(1, limiter.observe, 200, room(7))
+    # As where the window slides: the next place has become free meanwhile.
+    threads.run(2, limiter.observe, 200, room(0, -1))
     assert is_held(threads.start(1, limiter.acquire))
 
 
@@ -938,6 +962,19 @@ def test_a_wait_that_gets_long_is_announced(
     (line,) = lines.texts
     assert "X-RateLimit-Remaining" in line
     assert "up to" in line
+
+
+def test_waiting_for_the_one_that_tries_ahead_is_announced_once(
+    threads: Threads, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "ANNOUNCE_FROM", 0.2)
+    limiter = make()
+    for number in (1, 2):
+        threads.run(number, limiter.acquire)
+    threads.run(2, limiter.observe, 429, {"Retry-After": "0.001"})
+    waiting = threads.start(2, limiter.acquire)
+    assert is_held(waiting, 1.0)
+    assert len(lines.having("up to")) == len(lines.texts) == 1
 
 
 def test_a_longer_pause_is_announced_anew(threads: Threads, lines: Lines) -> None:
