@@ -962,6 +962,11 @@ def test_a_wait_that_gets_long_is_announced(
     (line,) = lines.texts
     assert "X-RateLimit-Remaining" in line
     assert "up to" in line
+    # It ends sooner, and what was said covers no more than that.
+    threads.run(1, limiter.observe, 200, room(1))
+    waiting.result(PATIENCE)
+    assert is_held(threads.start(1, limiter.acquire), 0.6)
+    assert len(lines.texts) == 2
 
 
 def test_waiting_for_the_one_that_tries_ahead_is_announced_once(
