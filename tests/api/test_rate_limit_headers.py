@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tap_betterdata.api.rate_limit_headers import (
     HeaderReader,
     RateHeaders,
+    parse_date,
     parse_reset,
     parse_retry_after,
 )
@@ -122,6 +123,19 @@ def test_reset_is_never_read_early_nor_much_too_late(
 )
 def test_retry_after_is_taken_at_its_word(text: str, seconds: float | None) -> None:
     assert parse_retry_after(text, 784111777.0) == seconds
+
+
+@pytest.mark.parametrize("text", ["1994-11-06T08:49:39", "6 Nov 1994 08:49:39 -0000"])
+def test_a_date_without_a_zone_is_utc(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert parse_date(text) == 784111779
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_all_headers_are_read_whatever_the_case_of_their_names() -> None:
