@@ -22,9 +22,7 @@ from tap_betterdata.errors import (
     ENDPOINT_REFUSED_CODES,
     KEY_REFUSED_CODES,
     BadRequestError,
-    BudgetExhaustedError,
     KeyRefusedError,
-    LimitedError,
     RefusedError,
     RejectedError,
     TapError,
@@ -65,7 +63,7 @@ _SERVER_ERROR = 500
 
 
 class ApiStream(RESTStream[int]):
-    """A stream whose endpoint is asked with the run's session, budget and key.
+    """A stream whose endpoint is asked with the run's session, rate limit and key.
 
     Attributes:
         max_limit: The largest page that the endpoint takes; None if it has no pages.
@@ -98,7 +96,7 @@ class ApiStream(RESTStream[int]):
     @property
     @override
     def requests_session(self) -> requests.Session:
-        """The run's one session, so that all streams share budget and connections."""
+        """The run's one session, so that all share its limits and connections."""
         return self.run.session
 
     @cached_property
@@ -223,11 +221,6 @@ class ApiStream(RESTStream[int]):
                 error.args = (f"{where}: {error}",)
                 self._note_end(error)
             raise
-        except BudgetExhaustedError as error:
-            msg = f"{where}: {error}"
-            limited = LimitedError(msg)
-            self._note_end(limited)
-            raise limited from error
         except (RetriableAPIError, requests.RequestException) as error:
             msg = (
                 f"{where}: {self._say(error)}, in {tries} tries over "
@@ -247,7 +240,7 @@ class ApiStream(RESTStream[int]):
     def _send(self, request: requests.PreparedRequest) -> requests.Response:
         """Send a request; being limited (429) is no failure, it is sent again.
 
-        The budget knows how long to wait before that, and when to give up.
+        The rate limiter knows how long to wait before that, and when to give up.
         """
         while True:
             if self.run.end is not None:

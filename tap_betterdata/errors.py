@@ -56,10 +56,6 @@ ENDPOINT_REFUSED_CODES = frozenset({"INSUFFICIENT_SCOPE"})
 _TOKENS = re.compile(r"(?i)bearer\s+[^\s\"',}]+|bdk_[A-Za-z0-9_\-]+")
 
 
-class BudgetExhaustedError(Exception):
-    """The server limits the tap for longer than `rate_limit_max_wait` allows."""
-
-
 class TapError(FatalAPIError):
     """An end of the run that one line explains; the line is the message.
 

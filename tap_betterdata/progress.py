@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
 
-    from tap_betterdata.budget import Budget
+    from tap_betterdata.api.rate_limit import RateLimiter
 
 LINE_EVERY = 10.0
 WORTH_SAYING = 60.0
@@ -27,16 +27,16 @@ class Progress:
         self,
         *,
         logger: logging.Logger,
-        budget: Callable[[], Budget],
+        rate_limiter: Callable[[], RateLimiter],
     ) -> None:
         """Begin; nothing is said yet.
 
         Args:
             logger: Where the lines go.
-            budget: Returns the run's budget.
+            rate_limiter: Returns the run's rate limiter.
         """
         self._logger = logger
-        self._budget = budget
+        self._rate_limiter = rate_limiter
         self._lock = threading.Lock()
         self._said = time.monotonic()
 
@@ -47,7 +47,7 @@ class Progress:
             what: What is read.
             requests: How many requests it takes.
         """
-        seconds = self._budget().seconds_for(requests)
+        seconds = self._rate_limiter().seconds_for(requests)
         if seconds >= WORTH_SAYING:
             self._logger.info(
                 "%s: %d requests to make; the budget allows that in %s at the least.",
@@ -81,8 +81,8 @@ class Progress:
             of,
             rows,
             "" if total is None else f" of {total}",
-            self._budget().used,
-            duration(self._budget().seconds_for(max(of - done, 0))),
+            self._rate_limiter().used,
+            duration(self._rate_limiter().seconds_for(max(of - done, 0))),
         )
 
 

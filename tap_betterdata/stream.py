@@ -348,7 +348,7 @@ class BetterDataStream(ApiStream):
         if self.run.end is not None:
             self.leave_out(IncompleteRunError(f"{self.name}: not begun"))
             return
-        waited = self.run.budget.waited
+        waited = self.run.rate_limiter.waited
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for batch in self.batches():
@@ -366,7 +366,7 @@ class BetterDataStream(ApiStream):
             if error.ends_run:
                 self.run.end = error
             self.leave_out(error)
-        self.waited = self.run.budget.waited - waited
+        self.waited = self.run.rate_limiter.waited - waited
         if write_messages:
             self._activate_version()
             self._write_state()

@@ -11,8 +11,8 @@ import pytest
 import time_machine
 
 from tap_betterdata import stream as stream_module
+from tap_betterdata.api.rate_limit import RateLimiter
 from tap_betterdata.bookmarks import read_stamp
-from tap_betterdata.budget import Budget
 from tap_betterdata.sandbox import Sandbox
 from tests.e2e.truth import KEYS, expected_keys, keys_of
 from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
@@ -405,7 +405,7 @@ def test_a_bookmark_stays_behind_where_the_clocks_are_unknown(
     tap: Runner, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if no answer told the time, and this machine's clock were an hour ahead.
-    monkeypatch.setattr(Budget, "server_time", lambda *_: None)
+    monkeypatch.setattr(RateLimiter, "server_time", lambda *_: None)
     oldest, *_, newest = sorted(
         sandbox.company.items(), key=lambda item: str(item["updatedAt"])
     )

@@ -13,7 +13,7 @@ import pytest
 from tap_betterdata.sweep import EXTRA_SHARE, LEAST_EXTRA, PAGES_BEFORE_FLIGHT
 
 import dev
-from tap_betterdata.budget import Budget
+from tap_betterdata.api.rate_limit import RateLimiter
 from tap_betterdata.progress import duration
 from tap_betterdata.stream import STATE_EVERY_BATCHES, STATE_EVERY_SECONDS
 from tap_betterdata.streams import InventoryAtpStream, InventoryStream
@@ -176,7 +176,7 @@ def test_numbers_in_the_prose_are_the_codes(
 
 def test_how_long_the_budget_takes_is_said(about: dict[str, Any]) -> None:
     settings = about["settings"]["properties"]
-    budget = Budget(
+    rate_limiter = RateLimiter(
         per_minute=settings["requests_per_minute"]["default"],
         per_hour=settings["requests_per_hour"]["default"],
         max_wait=settings["rate_limit_max_wait"]["default"],
@@ -184,10 +184,10 @@ def test_how_long_the_budget_takes_is_said(about: dict[str, Any]) -> None:
         logger=logging.getLogger(__name__),
     )
     text = " ".join((DOCS / "budget.md").read_text(encoding="utf-8").split())
-    time = duration(budget.seconds_for(999))
+    time = duration(rate_limiter.seconds_for(999))
     assert f"999 requests to make; the budget allows that in {time} at the" in text
     assert "500,000 take a good four hours" in text
-    hours = budget.seconds_for(500_000 // InventoryStream.max_limit) / 3600
+    hours = rate_limiter.seconds_for(500_000 // InventoryStream.max_limit) / 3600
     assert 4 < hours < 4.5
 
 

@@ -1,4 +1,4 @@
-"""The budget against a server that limits rates, over HTTP and on scaled windows.
+"""The rate limiter against a server that limits rates, over HTTP and on scaled windows.
 
 How much of a limit is used is measured by `benchmarks/rate_limits.py`; here it counts
 that nothing is lost and nothing is refused needlessly.
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from tap_betterdata.budget import Budget
+from tap_betterdata.api.rate_limit import RateLimiter
 from tap_betterdata.sandbox import Sandbox
 
 LIMIT = 20
@@ -32,7 +32,7 @@ class Outcome:
         refused: How many requests were answered with 429.
         latency: The longest time in seconds from letting a request go to its answer.
         seconds: How long it took.
-        waited: Seconds that the budget waited.
+        waited: Seconds that the rate limiter waited.
     """
 
     pages: list[int]
@@ -43,11 +43,11 @@ class Outcome:
 
 
 def fetch_pages(
-    count: int, threads: int, budget: dict[str, Any], **server: Any
+    count: int, threads: int, ours: dict[str, Any], **server: Any
 ) -> Outcome:
     """Fetch pages of the inventory, each until it is there."""
-    limits = Budget(
-        **({"per_minute": 0, "per_hour": 0, "max_wait": PATIENCE} | budget),
+    limits = RateLimiter(
+        **({"per_minute": 0, "per_hour": 0, "max_wait": PATIENCE} | ours),
         stop=threading.Event(),
     )
     latencies = []
