@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from click.testing import CliRunner
 
-from tap_betterdata.stream import BetterDataStream
+from tap_betterdata.streams.base import BetterDataStream
 from tap_betterdata.tap import TapBetterData
 
 if TYPE_CHECKING:

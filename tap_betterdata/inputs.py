@@ -15,8 +15,8 @@ from jsonschema import SchemaError
 from singer_sdk.singerlib import Catalog
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
+from tap_betterdata.api.errors import SettingsError, redact
 from tap_betterdata.compat import override
-from tap_betterdata.errors import SettingsError, redact
 
 if TYPE_CHECKING:
     import logging

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import requests
 from singer_sdk import typing as th
 
-from tap_betterdata.errors import SettingsError, redact
+from tap_betterdata.api.connection import SANDBOX_SCHEME
+from tap_betterdata.api.errors import SettingsError, redact
 from tap_betterdata.inputs import PREFIX, check_certificates, variable_of
-from tap_betterdata.periods import GRANULARITIES, default_start
-from tap_betterdata.run import SANDBOX_SCHEME
+from tap_betterdata.state.periods import GRANULARITIES, default_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

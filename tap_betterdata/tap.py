@@ -21,10 +21,8 @@ from singer_sdk.helpers.capabilities import (
 from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_betterdata import streams
-from tap_betterdata.bookmarks import check_state, read_bookmarks
-from tap_betterdata.command import LineCommand, hide
+from tap_betterdata.api.errors import SettingsError, StateError, redact
 from tap_betterdata.compat import override
-from tap_betterdata.errors import SettingsError, StateError, redact
 from tap_betterdata.inputs import (
     JsonFile,
     check_catalog,
@@ -33,8 +31,8 @@ from tap_betterdata.inputs import (
     read_variables,
     variable_of,
 )
-from tap_betterdata.periodic import PeriodicStream
-from tap_betterdata.run import Run
+from tap_betterdata.output.command import LineCommand, hide
+from tap_betterdata.output.writer import LineWriter
 from tap_betterdata.settings import (
     SCHEMA,
     analytics_window,
@@ -44,8 +42,10 @@ from tap_betterdata.settings import (
     unknown_variables,
     without_unset,
 )
-from tap_betterdata.stream import BetterDataStream
-from tap_betterdata.writer import LineWriter
+from tap_betterdata.state.bookmarks import check_state, read_bookmarks
+from tap_betterdata.streams.base import BetterDataStream
+from tap_betterdata.streams.periodic import PeriodicStream
+from tap_betterdata.streams.run_context import RunContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,9 +185,9 @@ class TapBetterData(Tap):
         return start, end
 
     @cached_property
-    def run(self) -> Run:
+    def run(self) -> RunContext:
         """What the streams of this run share."""
-        return Run(self.config, self.logger)
+        return RunContext(self.config, self.logger)
 
     @override
     def discover_streams(self) -> list[BetterDataStream]:
@@ -226,7 +226,7 @@ class TapBetterData(Tap):
                 unknown = check_state(
                     name, bookmarks[name], stream.state_fields, stream.replication_key
                 )
-                stream.recall_locations(bookmarks[name])
+                stream.recall(bookmarks[name])
                 if unknown:
                     self.logger.warning(
                         "The state of %s holds fields that mean nothing to this "
@@ -259,7 +259,7 @@ class TapBetterData(Tap):
         page = inventory.read_page({"locationId": places[0]} if places else {}, 1, 1)
         shown = "stock items" if page.total is None else f"{page.total} stock items"
         where = f" in location {places[0]}" if places else ""
-        return f"The key works: {self.run.api_url} shows {shown}{where}."
+        return f"The key works: {self.run.connection.api_url} shows {shown}{where}."
 
     @classmethod
     @override
@@ -386,7 +386,7 @@ class TapBetterData(Tap):
                 give_up()
             return
         self._stopped_at = now
-        self.run.stop.set()
+        self.run.connection.stop.set()
         timer = threading.Timer(_WRITE_SECONDS, give_up)
         timer.daemon = True
         timer.start()

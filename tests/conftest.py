@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dev
-from tap_betterdata.stream import BetterDataStream
+from tap_betterdata.streams.base import BetterDataStream
 from tests.running import InstalledRunner, Runner
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from click.testing import CliRunner
 from singer_sdk.logging import ConsoleFormatter
 
-from tap_betterdata.decoding import decode
+from tap_betterdata.api.decoding import decode
 from tap_betterdata.tap import TapBetterData
 from tests.e2e.commands import TAP, clean_env
 

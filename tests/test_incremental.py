@@ -16,8 +16,8 @@ import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tap_betterdata import stream as stream_module
 from tap_betterdata.sandbox import Sandbox
+from tap_betterdata.streams import base as stream_module
 from tests.running import Outcome, Runner, catalog_of, config_for
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_betterdata.errors import SettingsError
+from tap_betterdata.api.errors import SettingsError
 from tap_betterdata.sandbox import Sandbox
 from tap_betterdata.settings import SCHEMA, check, check_url, without_unset
 from tap_betterdata.tap import TapBetterData

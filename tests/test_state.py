@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import time_machine
 
-from tap_betterdata import stream as stream_module
 from tap_betterdata.api.rate_limit import RateLimiter
-from tap_betterdata.bookmarks import read_stamp
 from tap_betterdata.sandbox import Sandbox
+from tap_betterdata.state.bookmarks import read_stamp
+from tap_betterdata.streams import base as stream_module
 from tests.e2e.truth import KEYS, expected_keys, keys_of
 from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
 

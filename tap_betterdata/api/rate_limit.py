@@ -27,8 +27,8 @@ from weakref import WeakKeyDictionary
 
 from singer_sdk import metrics
 
+from tap_betterdata.api.errors import LimitedError
 from tap_betterdata.api.rate_limit_headers import HeaderReader, RateHeaders
-from tap_betterdata.errors import LimitedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

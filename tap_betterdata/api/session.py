@@ -15,7 +15,7 @@ from tap_betterdata.api.transport import BoundedAdapter, read_body
 from tap_betterdata.compat import override
 
 if TYPE_CHECKING:
-    from tap_betterdata.budget import Budget
+    from tap_betterdata.api.rate_limit import RateLimiter
 
 CONNECT_TIMEOUT = 10.0
 
@@ -23,7 +23,9 @@ CONNECT_TIMEOUT = 10.0
 class ApiSession(requests.Session):
     """A session whose requests keep to the rate limit and to a deadline."""
 
-    def __init__(self, limiter: Budget, *, deadline: float, connections: int) -> None:
+    def __init__(
+        self, limiter: RateLimiter, *, deadline: float, connections: int
+    ) -> None:
         """Open the session; a whole answer must be there within `deadline` seconds."""
         super().__init__()
         self._limiter = limiter
@@ -43,7 +45,7 @@ class ApiSession(requests.Session):
         A redirect is returned, not followed: the key must not go to another host.
 
         Raises:
-            BudgetExhaustedError: If the API has limited the tap for too long.
+            LimitedError: If the API has limited the tap for too long.
             requests.RequestException: If there is no answer, or a broken one.
         """
         del kwargs

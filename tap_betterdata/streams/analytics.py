@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
+from tap_betterdata.api.answers import check_object
+from tap_betterdata.api.errors import UnexpectedAnswerError, describe_request
 from tap_betterdata.compat import override
-from tap_betterdata.errors import UnexpectedAnswerError, place
-from tap_betterdata.pages import check_object
-from tap_betterdata.periodic import PeriodicStream
-from tap_betterdata.records import elements
-from tap_betterdata.stream import Answer
+from tap_betterdata.output.rows import elements
+from tap_betterdata.streams.base import Partition, RowsPage
+from tap_betterdata.streams.periodic import PeriodicStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tap_betterdata.pages import Row
+    from tap_betterdata.api.answers import Row
 
 _PERIOD = (
     th.Property(
@@ -68,40 +68,38 @@ class _AnalyticsEndpoint(PeriodicStream):
         check_object(body, "period")
 
     @override
-    def ask_period(self, context: dict[str, Any]) -> Answer:
+    def read_period(self, partition: Partition) -> RowsPage:
         """Read the analytics of a period, and check that it is the one asked for."""
-        body = self.read_one(context, holds="analytics")
-        self._check_period(context, body.get("period") or {})
-        return Answer(context=context, rows=[body["analytics"]], beside={})
+        body = self.read_one(partition, holds="analytics")
+        self._check_period(partition, body.get("period") or {})
+        return RowsPage(partition=partition, rows=[body["analytics"]], envelope={})
 
-    def _check_period(self, context: dict[str, Any], period: dict[str, Any]) -> None:
+    def _check_period(self, partition: Partition, period: dict[str, Any]) -> None:
         """Check that the answer is for the period that was asked for.
 
         A day's difference may come of time zones; the record keeps the dates asked
         for, and the log says so once.
         """
         for name, asked in (("from", "fromDate"), ("to", "toDate")):
-            answered = str(period.get(name) or context[asked])[:10]
-            if answered == context[asked]:
+            answered = str(period.get(name) or partition[asked])[:10]
+            if answered == partition[asked]:
                 continue
-            said = (
-                f"{place(self.name, context)}: the API answered for a period "
-                f"{name} {answered}"
-            )
-            if _days_between(answered, context[asked]) > 1:
+            where = describe_request(self.name, partition)
+            said = f"{where}: the API answered for a period {name} {answered}"
+            if _days_between(answered, partition[asked]) > 1:
                 msg = f"{said}. It does not honour the dates; its numbers are not kept"
                 raise UnexpectedAnswerError(msg)
             if not self._warned:
                 self._warned = True
                 self.logger.warning("%s. The record says what was asked for.", said)
 
-    def _period(self, answer: Answer) -> dict[str, Any]:
-        context = answer["context"]
+    def _period(self, page: RowsPage) -> dict[str, Any]:
+        partition = page["partition"]
         return {
-            "locationId": context["locationId"],
+            "locationId": partition["locationId"],
             "granularity": self.config["analytics_granularity"],
-            "periodFrom": context["fromDate"],
-            "periodTo": context["toDate"],
+            "periodFrom": partition["fromDate"],
+            "periodTo": partition["toDate"],
         }
 
 
@@ -148,9 +146,9 @@ class InventoryAnalyticsStream(_AnalyticsEndpoint):
     ).to_dict()
 
     @override
-    def records_of(self, answer: Answer) -> Iterable[Row]:
+    def records_of(self, page: RowsPage) -> Iterable[Row]:
         """A period's measures are a record."""
-        return [{**row, **self._period(answer)} for row in answer["rows"]]
+        return [{**row, **self._period(page)} for row in page["rows"]]
 
 
 class InventoryAnalyticsCategoriesStream(_AnalyticsEndpoint):
@@ -170,12 +168,12 @@ class InventoryAnalyticsCategoriesStream(_AnalyticsEndpoint):
     ).to_dict()
 
     @override
-    def records_of(self, answer: Answer) -> Iterable[Row]:
+    def records_of(self, page: RowsPage) -> Iterable[Row]:
         """A period's category is a record."""
-        for row in answer["rows"]:
-            named = place(self.name, answer["context"])
+        for row in page["rows"]:
+            named = describe_request(self.name, page["partition"])
             for category in elements(row, "byCategory", named):
-                yield {**category, **self._period(answer)}
+                yield {**category, **self._period(page)}
 
 
 def _days_between(one: str, other: str) -> float:

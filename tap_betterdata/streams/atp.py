@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
+from tap_betterdata.api.answers import check_object, check_objects
+from tap_betterdata.api.errors import UnexpectedAnswerError, describe_request
 from tap_betterdata.compat import override
-from tap_betterdata.errors import UnexpectedAnswerError, place
-from tap_betterdata.paged import PagedStream
-from tap_betterdata.pages import check_object, check_objects
-from tap_betterdata.records import elements
+from tap_betterdata.output.rows import elements
+from tap_betterdata.streams.located import LocatedStream
+from tap_betterdata.streams.paged import PagedStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tap_betterdata.pages import Row
+    from tap_betterdata.api.answers import Row
     from tap_betterdata.pagination.page import Page
-    from tap_betterdata.stream import Answer
+    from tap_betterdata.streams.base import Partition, RowsPage
 
 _PRODUCT = (
     th.Property(
@@ -57,7 +58,7 @@ _CHANNEL = (
 )
 
 
-class _AtpEndpoint(PagedStream):
+class _AtpEndpoint(LocatedStream, PagedStream):
     """What both streams of the endpoint share.
 
     Documented: `locationId`, `page` and `limit`; the list stands under `products`,
@@ -84,14 +85,14 @@ class _AtpEndpoint(PagedStream):
         self._channels: dict[str, dict[str, Row]] = {}
 
     @override
-    def contexts(self) -> list[dict[str, Any]]:
+    def partitions_to_read(self) -> list[Partition]:
         """One list for each location."""
         return [{"locationId": location} for location in self.location_ids()]
 
     @override
-    def beside(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def envelope_of(self, partition: Mapping[str, Any]) -> dict[str, Any]:
         """The location's name and channels, from all pages that have been read."""
-        location = context["locationId"]
+        location = partition["locationId"]
         return {
             "locationName": self._names.get(location),
             "channels": list(self._channels.get(location, {}).values()),
@@ -111,10 +112,10 @@ class _AtpEndpoint(PagedStream):
         location = page.envelope.get("location") or {}
         for answered in (location.get("id"), *(r.get("locationId") for r in page.rows)):
             if answered not in {None, asked}:
+                where = describe_request(self.name, context)
                 msg = (
-                    f"{place(self.name, context)}: the API answered for location "
-                    f"{answered}. It does not filter by location: tell the tap's "
-                    "developers"
+                    f"{where}: the API answered for location {answered}. It does not "
+                    "filter by location: tell the tap's developers"
                 )
                 raise UnexpectedAnswerError(msg)
         if location.get("name") is not None:
@@ -176,9 +177,9 @@ class InventoryAtpStream(_AtpEndpoint):
     ).to_dict()
 
     @override
-    def records_of(self, answer: Answer) -> Iterable[Row]:
+    def records_of(self, page: RowsPage) -> Iterable[Row]:
         """A product is a record; the location comes from the request."""
-        return ({**row, **_location(answer, row)} for row in answer["rows"])
+        return ({**row, **_location(page, row)} for row in page["rows"])
 
 
 class InventoryAtpChannelsStream(_AtpEndpoint):
@@ -208,26 +209,26 @@ class InventoryAtpChannelsStream(_AtpEndpoint):
     ).to_dict()
 
     @override
-    def records_of(self, answer: Answer) -> Iterable[Row]:
+    def records_of(self, page: RowsPage) -> Iterable[Row]:
         """A product's channel is a record; its fields win over the channel list's."""
-        common = {str(c.get("channelId")): c for c in answer["beside"]["channels"]}
-        for product in answer["rows"]:
+        common = {str(c.get("channelId")): c for c in page["envelope"]["channels"]}
+        for product in page["rows"]:
             named = f"{self.name}: product {product.get('productMasterId')!r:.60}"
             for channel in elements(product, "channels", named):
                 yield {
                     **common.get(str(channel.get("channelId")), {}),
                     **channel,
-                    **_location(answer, product),
+                    **_location(page, product),
                     "productMasterId": product.get("productMasterId"),
                     "productName": product.get("productName"),
                     "globalSku": product.get("globalSku"),
                 }
 
 
-def _location(answer: Answer, product: Row) -> dict[str, Any]:
+def _location(page: RowsPage, product: Row) -> dict[str, Any]:
     """Return the location that was asked for, and its name where the API gives it."""
-    name = answer["beside"]["locationName"]
+    name = page["envelope"]["locationName"]
     return {
-        "locationId": answer["context"]["locationId"],
+        "locationId": page["partition"]["locationId"],
         "locationName": product.get("locationName") if name is None else name,
     }

@@ -6,22 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from tap_betterdata.bookmarks import SORTED, UNSORTED, read_stamp, write_stamp
+from tap_betterdata.api.errors import (
+    RefusedError,
+    UnexpectedAnswerError,
+    describe_request,
+)
 from tap_betterdata.compat import override
-from tap_betterdata.errors import RefusedError, UnexpectedAnswerError, place
-from tap_betterdata.paged import PagedStream
 from tap_betterdata.pagination.page import earlier
+from tap_betterdata.state.bookmarks import SORTED, UNSORTED, read_stamp, write_stamp
+from tap_betterdata.streams.located import LocatedStream
+from tap_betterdata.streams.paged import PagedStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from tap_betterdata.pages import Row
+    from tap_betterdata.api.answers import Row
     from tap_betterdata.pagination.page import Checkpoint, Page
-    from tap_betterdata.stream import Answer
+    from tap_betterdata.streams.base import Partition, RowsPage
 
 
-class InventoryStream(PagedStream):
+class InventoryStream(LocatedStream, PagedStream):
     """One record is one stock item: a product in a lot, a bin and a location.
 
     Documented: `locationId`, `page` and `limit` (default 20, maximum 100); the list
@@ -77,13 +82,13 @@ class InventoryStream(PagedStream):
     ).to_dict()
 
     @override
-    def contexts(self) -> list[dict[str, Any]]:
+    def partitions_to_read(self) -> list[Partition]:
         """One list for each location that is set, or one over all locations."""
         configured = self.run.locations.configured
         return [{"locationId": location} for location in configured or []] or [{}]
 
     @override
-    def ask(self) -> Iterator[Answer]:
+    def pages(self) -> Iterator[RowsPage]:
         """Read the lists; other streams learn the locations from them."""
         locations = self.run.locations
         # What has changed since the last run shows all locations only if those of
@@ -92,9 +97,9 @@ class InventoryStream(PagedStream):
         is_enough = is_whole or locations.as_of is not None
         # What fails once is not asked for again for other streams' sake.
         locations.learned = locations.failed = True
-        for answer in super().ask():
-            locations.see(answer["rows"])
-            yield answer
+        for page in super().pages():
+            locations.see(page["rows"])
+            yield page
         locations.learned = is_enough
         locations.failed = self.failed
         locations.certain = self.complete and is_enough
@@ -108,8 +113,9 @@ class InventoryStream(PagedStream):
         asked = context.get("locationId")
         for row in page.rows if asked else []:
             if row.get("locationId") not in {asked, None}:
+                where = describe_request(self.name, context)
                 msg = (
-                    f"{place(self.name, context)}: the API sent an item of location "
+                    f"{where}: the API sent an item of location "
                     f"{row['locationId']}. It does not filter by location: leave "
                     "location_ids empty, and tell the tap's developers"
                 )
@@ -117,32 +123,32 @@ class InventoryStream(PagedStream):
         return page
 
     @override
-    def records_of(self, answer: Answer) -> Iterable[Row]:
+    def records_of(self, page: RowsPage) -> Iterable[Row]:
         """An item is a record."""
-        return answer["rows"]
+        return page["rows"]
 
     @override
-    def until(self, context: Mapping[str, Any], order: str) -> datetime | None:
+    def until(self, partition: Mapping[str, Any], order: str) -> datetime | None:
         """While only locations are learned, from when on new ones may have come."""
         if not self._learns:
-            return super().until(context, order)
+            return super().until(partition, order)
         as_of = read_stamp(self.run.locations.as_of)
         # Older versions noted the newest time stamp that they had seen.
         return as_of and earlier(as_of, self._lookback)
 
     @override
-    def checkpoint(self, context: Mapping[str, Any]) -> Checkpoint | None:
+    def find_checkpoint(self, partition: Mapping[str, Any]) -> Checkpoint | None:
         """While only locations are learned, all of the list must be seen."""
-        return None if self._learns else super().checkpoint(context)
+        return None if self._learns else super().find_checkpoint(partition)
 
     @override
-    def remember_list(
-        self, context: Mapping[str, Any], order: str, bookmark: datetime | None
+    def bookmark_list(
+        self, partition: Mapping[str, Any], order: str, bookmark: datetime | None
     ) -> None:
         """Leave the bookmarks alone while only locations are learned."""
         self._reached = bookmark
         if not self._learns:
-            super().remember_list(context, order, bookmark)
+            super().bookmark_list(partition, order, bookmark)
 
     def holds_stock(self, location: str) -> bool:
         """Ask whether there are items of a location.
@@ -168,6 +174,6 @@ class InventoryStream(PagedStream):
             " that changed" if self.run.locations.as_of else "",
         )
         self._learns = True
-        for _ in self.ask():
+        for _ in self.pages():
             if self.is_dry_run:
                 return

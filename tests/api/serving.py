@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 import requests
 
+from tap_betterdata.api.rate_limit import RateLimiter
 from tap_betterdata.api.session import ApiSession
-from tap_betterdata.budget import Budget
 from tap_betterdata.compat import override
 
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 def open_session(*, deadline: float = 10, max_wait: float = 10) -> ApiSession:
-    budget = Budget(per_minute=0, per_hour=0, max_wait=max_wait, stop=threading.Event())
-    return ApiSession(budget, deadline=deadline, connections=2)
+    limiter = RateLimiter(
+        per_minute=0, per_hour=0, max_wait=max_wait, stop=threading.Event()
+    )
+    return ApiSession(limiter, deadline=deadline, connections=2)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"

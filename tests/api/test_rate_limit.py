@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 from singer_sdk import metrics
 
 from tap_betterdata.api import rate_limit
+from tap_betterdata.api.errors import LimitedError
 from tap_betterdata.api.rate_limit import RateLimiter, StoppedError
-from tap_betterdata.errors import LimitedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,9 +10,9 @@ import pytest
 import requests
 
 from tap_betterdata.api import session as session_module
+from tap_betterdata.api.errors import LimitedError
+from tap_betterdata.api.rate_limit import RateLimiter
 from tap_betterdata.api.session import ApiSession, is_loopback
-from tap_betterdata.budget import Budget
-from tap_betterdata.errors import BudgetExhaustedError
 from tap_betterdata.sandbox import Sandbox
 from tests.api.serving import GOOD, Server, open_session, send, with_length
 from tests.running import Runner, catalog_of, config_for
@@ -192,19 +192,19 @@ def test_being_limited_for_too_long_is_an_end(sandbox: Sandbox) -> None:
     sandbox.faults.add(429, times=None, retry_after="30")
     with open_session(max_wait=1) as session:
         assert get(session, sandbox).status_code == 429
-        with pytest.raises(BudgetExhaustedError):
+        with pytest.raises(LimitedError):
             get(session, sandbox)
     assert len(sandbox.requests) == 1
 
 
 def test_every_request_draws_on_the_budget(sandbox: Sandbox) -> None:
-    budget = Budget(per_minute=0, per_hour=0, max_wait=1, stop=threading.Event())
+    limiter = RateLimiter(per_minute=0, per_hour=0, max_wait=1, stop=threading.Event())
     sandbox.faults.add(429, retry_after="0.01")
     sandbox.faults.add(503, nth=2)
-    with ApiSession(budget, deadline=10, connections=1) as session:
+    with ApiSession(limiter, deadline=10, connections=1) as session:
         for _ in range(3):
             get(session, sandbox)
-    assert budget.used == len(sandbox.requests) == 3
+    assert limiter.used == len(sandbox.requests) == 3
 
 
 def test_a_netrc_file_is_not_heeded(

@@ -14,7 +14,7 @@ import yaml
 from jsonschema import Draft7Validator
 
 import dev
-from tap_betterdata import errors
+from tap_betterdata.api import errors
 from tests.docs.pages import DOCS, TEXTS, blocks
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tap_betterdata.sweep import EXTRA_SHARE, LEAST_EXTRA, PAGES_BEFORE_FLIGHT
 
 import dev
 from tap_betterdata.api.rate_limit import RateLimiter
-from tap_betterdata.progress import duration
-from tap_betterdata.stream import STATE_EVERY_BATCHES, STATE_EVERY_SECONDS
+from tap_betterdata.output.progress import duration
+from tap_betterdata.pagination.plain_list import EXTRA_SHARE, LEAST_EXTRA
 from tap_betterdata.streams import InventoryAtpStream, InventoryStream
+from tap_betterdata.streams.base import STATE_EVERY_PAGES, STATE_EVERY_SECONDS
 from tests.docs.pages import DOCS, README, TEXTS, blocks, table
 
 if TYPE_CHECKING:
@@ -56,18 +56,13 @@ SAID: tuple[tuple[str, str, str | int], ...] = (
     ("docs/budget.md", "| one for each {} items (and", InventoryStream.max_limit),
     ("docs/budget.md", "for each {} items that changed", InventoryStream.max_limit),
     ("docs/budget.md", "for each {} products", InventoryAtpStream.max_limit),
-    (
-        "docs/budget.md",
-        "more than {} items have changed",
-        PAGES_BEFORE_FLIGHT * InventoryStream.max_limit,
-    ),
     ("docs/exactness.md", "a {} of the list's pages", EXTRA_SHARE),
     ("docs/exactness.md", "pages, and at least {}, unless", LEAST_EXTRA),
     ("docs/howto/cron.md", "The key has {} requests an hour", "requests_per_hour"),
     ("docs/howto/cron.md", "for each {} products", InventoryAtpStream.max_limit),
     ("docs/incremental.md", "from {} minutes before the", "lookback_minutes"),
     ("docs/incremental.md", "is {} that closed", "analytics_lookback_periods"),
-    ("docs/incremental.md", "or every {} pages", STATE_EVERY_BATCHES),
+    ("docs/incremental.md", "or every {} pages", STATE_EVERY_PAGES),
     ("docs/incremental.md", "Every {}, or every", int(STATE_EVERY_SECONDS)),
     ("docs/moving.md", "budget of {} requests an hour", "requests_per_hour"),
 )

@@ -1,4 +1,4 @@
-"""What one stream has read, kept on disk for another that needs the same answers."""
+"""Pages that one stream has read, kept on disk for another of the same endpoint."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
-from tap_betterdata.decoding import decode
-from tap_betterdata.writer import encode_line
+from tap_betterdata.api.decoding import decode
+from tap_betterdata.output.writer import encode_line
 
 T = TypeVar("T", bound=Mapping[str, Any])
 
 
-class Spool(Generic[T]):
+class SharedPages(Generic[T]):
     """Answers in order, written once and read again; memory stays flat.
 
     Attributes:
@@ -22,7 +22,7 @@ class Spool(Generic[T]):
     """
 
     def __init__(self) -> None:
-        """Make an empty spool; its file is gone with it."""
+        """Make it empty; its file is gone with it."""
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as self
         self.whole = False
         self.failed = True

@@ -10,7 +10,13 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_betterdata.errors import MAX_TEXT, advice, no_answer, place, redact
+from tap_betterdata.api.errors import (
+    MAX_TEXT,
+    advice,
+    describe_request,
+    no_answer,
+    redact,
+)
 
 KEY = "s3cr3t-of-any-form"
 
@@ -57,6 +63,10 @@ def test_no_secret_blanks_nothing() -> None:
     assert redact("all right", ("",)) == "all right"
 
 
+def advised(status: int, code: str | None, *, has_locations: bool = False) -> str:
+    return advice(status, code, "transfers.read", has_locations=has_locations)
+
+
 def test_each_documented_code_has_advice_of_its_own() -> None:
     codes = [
         "MISSING_AUTHORIZATION",
@@ -71,22 +81,36 @@ def test_each_documented_code_has_advice_of_its_own() -> None:
         "VALIDATION_ERROR",
         "RATE_LIMIT_EXCEEDED",
     ]
-    given_advice = {advice(500, code) for code in codes}
-    assert len(given_advice) == len(codes)
-    assert advice(500, None) not in given_advice
+    given_advice = {advised(500, code) for code in codes}
+    # Two of them are about the same permission.
+    assert len(given_advice) == len(codes) - 1
+    assert advised(500, None) not in given_advice
+
+
+def test_advice_fits_the_endpoint() -> None:
+    for code in ("FORBIDDEN", "NOT_FOUND"):
+        assert "location_ids" in advised(400, code, has_locations=True)
+        assert "location_ids" not in advised(400, code)
+    assert "transfers.read" in advised(403, None)
+    assert "transfers.read" in advised(403, "INSUFFICIENT_SCOPE")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429])
 def test_a_status_has_advice_without_a_code(status: int) -> None:
-    assert advice(status, None) == advice(status, "NEVER_HEARD_OF")
-    assert advice(status, None) != advice(418, None)
+    assert advised(status, None) == advised(status, "NEVER_HEARD_OF")
+    assert advised(status, None) != advised(418, None)
 
 
 def test_a_place_names_stream_location_period_and_page() -> None:
-    assert place("inventory", {}) == "inventory"
-    assert place("atp", {"locationId": "loc_1"}, 3) == "atp, location loc_1, page 3"
+    assert describe_request("inventory", {}) == "inventory"
+    assert (
+        describe_request("atp", {"locationId": "loc_1"}, 3)
+        == "atp, location loc_1, page 3"
+    )
     period = {"locationId": "loc_1", "fromDate": "2025-01-01", "toDate": "2025-01-31"}
-    assert place("x", period) == "x, location loc_1, 2025-01-01 to 2025-01-31"
+    assert (
+        describe_request("x", period) == "x, location loc_1, 2025-01-01 to 2025-01-31"
+    )
 
 
 @pytest.mark.parametrize(

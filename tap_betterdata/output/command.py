@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.plugin_base import SingerCommand
 
+from tap_betterdata.api.errors import redact
 from tap_betterdata.compat import override
-from tap_betterdata.errors import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_betterdata.locations import Locations
+from tap_betterdata.state.locations import Locations
 
 
 def never() -> None:

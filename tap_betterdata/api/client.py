@@ -16,9 +16,15 @@ from singer_sdk.exceptions import RetriableAPIError
 from singer_sdk.streams import RESTStream
 from singer_sdk.streams.rest import HTTPRequest, PageContext
 
-from tap_betterdata.compat import override
-from tap_betterdata.decoding import decode
-from tap_betterdata.errors import (
+from tap_betterdata.api.answers import (
+    MalformedResponseError,
+    error_code,
+    error_text,
+    read_object,
+    read_page,
+)
+from tap_betterdata.api.decoding import decode
+from tap_betterdata.api.errors import (
     ENDPOINT_REFUSED_CODES,
     KEY_REFUSED_CODES,
     BadRequestError,
@@ -28,17 +34,11 @@ from tap_betterdata.errors import (
     TapError,
     UnavailableError,
     advice,
+    describe_request,
     no_answer,
-    place,
     redact,
 )
-from tap_betterdata.pages import (
-    MalformedResponseError,
-    error_code,
-    error_text,
-    read_object,
-    read_page,
-)
+from tap_betterdata.compat import override
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, RequestFunc
     from singer_sdk.tap_base import Tap
 
+    from tap_betterdata.api.connection import Connection
     from tap_betterdata.pagination.page import Page
-    from tap_betterdata.run import Run
 
 T = TypeVar("T")
 
@@ -67,22 +67,26 @@ class ApiStream(RESTStream[int]):
 
     Attributes:
         max_limit: The largest page that the endpoint takes; None if it has no pages.
+        permission: What the endpoint asks of a key, for advice.
+        has_locations: Whether it is asked for locations, for advice.
     """
 
     extra_retry_statuses = (408, 425)
     allow_redirects = False
     max_limit: int | None = None
+    permission: str
+    has_locations = False
 
-    def __init__(self, tap: Tap, run: Run) -> None:
+    def __init__(self, tap: Tap, connection: Connection) -> None:
         """Make the stream.
 
         Args:
             tap: The tap.
-            run: What the streams of the run share.
+            connection: What all requests of the run share.
         """
         super().__init__(tap=tap)
         self.tap = tap
-        self.run = run
+        self.connection = connection
         self.requests = 0
         self.waited = 0.0
         self.retries = 0
@@ -91,19 +95,19 @@ class ApiStream(RESTStream[int]):
     @override
     def url_base(self) -> str:
         """The base URL; documented: `https://app.betterdata.co/api`."""
-        return self.run.api_url
+        return self.connection.api_url
 
     @property
     @override
     def requests_session(self) -> requests.Session:
         """The run's one session, so that all share its limits and connections."""
-        return self.run.session
+        return self.connection.session
 
     @cached_property
     @override
     def authenticator(self) -> BearerTokenAuthenticator:
         """Documented: `Authorization: Bearer <key>`."""
-        return BearerTokenAuthenticator(token=self.run.api_key)
+        return BearerTokenAuthenticator(token=self.connection.api_key)
 
     @property
     @override
@@ -195,7 +199,7 @@ class ApiStream(RESTStream[int]):
         context: Mapping[str, Any],
         read: Callable[[requests.Response], T],
     ) -> T:
-        where = place(self.name, context, context.get("page"))
+        where = describe_request(self.name, context, context.get("page"))
         began = time.monotonic()
         tries = 0
         result: list[T] = []
@@ -217,7 +221,7 @@ class ApiStream(RESTStream[int]):
         try:
             self.request_decorator(exchange)(self._prepare(context), context)
         except TapError as error:
-            if error is not self.run.end:
+            if error is not self.connection.fatal_error:
                 error.args = (f"{where}: {error}",)
                 self._note_end(error)
             raise
@@ -235,7 +239,7 @@ class ApiStream(RESTStream[int]):
     def _note_end(self, error: TapError) -> None:
         """Keep other threads from asking on, if that is of no use."""
         if error.ends_run:
-            self.run.end = error
+            self.connection.fatal_error = error
 
     def _send(self, request: requests.PreparedRequest) -> requests.Response:
         """Send a request; being limited (429) is no failure, it is sent again.
@@ -243,8 +247,8 @@ class ApiStream(RESTStream[int]):
         The rate limiter knows how long to wait before that, and when to give up.
         """
         while True:
-            if self.run.end is not None:
-                raise self.run.end
+            if self.connection.fatal_error is not None:
+                raise self.connection.fatal_error
             self.requests += 1
             response = self.requests_session.send(request)
             if response.status_code != _TOO_MANY_REQUESTS:
@@ -316,7 +320,10 @@ class ApiStream(RESTStream[int]):
         answered = f"the API answered {status}{said}"
         if self._may_pass(response):
             return answered
-        return f"{answered}. What to do: {advice(status, error_code(body))}"
+        mend = advice(
+            status, error_code(body), self.permission, has_locations=self.has_locations
+        )
+        return f"{answered}. What to do: {mend}"
 
     def _may_pass(self, response: requests.Response) -> bool:
         status = response.status_code
@@ -333,12 +340,12 @@ class ApiStream(RESTStream[int]):
         Returns:
             What may be shown.
         """
-        return redact(text, (self.run.api_key,))
+        return redact(text, (self.connection.api_key,))
 
     def _say(self, error: Exception) -> str:
         if isinstance(error, RetriableAPIError):
             return str(error)
-        return self.redact(no_answer(error, urlsplit(self.run.api_url).netloc))
+        return self.redact(no_answer(error, urlsplit(self.connection.api_url).netloc))
 
     @override
     def request_decorator(self, func: RequestFunc) -> RequestFunc:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_betterdata.pages import (
+from tap_betterdata.api.answers import (
     MalformedResponseError,
     check_object,
     check_objects,

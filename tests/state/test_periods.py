@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_betterdata.periods import GRANULARITIES, Period, default_start, periods
+from tap_betterdata.state.periods import GRANULARITIES, Period, default_start, periods
 
 if TYPE_CHECKING:
     from collections.abc import Callable

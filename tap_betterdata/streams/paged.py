@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import threading
-from abc import abstractmethod
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
-from tap_betterdata.bookmarks import (
-    CHECKPOINT,
-    OLD_CHECKPOINT,
-    ORDER,
-    SORTED,
-    UNSORTED,
-    UNSTAMPED,
-    read_stamp,
-    write_stamp,
-)
+from tap_betterdata.api.errors import BadRequestError, describe_request
 from tap_betterdata.compat import override
-from tap_betterdata.errors import BadRequestError, place
+from tap_betterdata.output.writer import encode_line
 from tap_betterdata.pagination.key_set import SentRows
 from tap_betterdata.pagination.page import (
     Checkpoint,
@@ -33,8 +23,17 @@ from tap_betterdata.pagination.page import (
 )
 from tap_betterdata.pagination.plain_list import PlainList
 from tap_betterdata.pagination.sorted_list import SortedList
-from tap_betterdata.stream import Answer, BetterDataStream
-from tap_betterdata.writer import encode_line
+from tap_betterdata.state.bookmarks import (
+    CHECKPOINT,
+    OLD_CHECKPOINT,
+    ORDER,
+    SORTED,
+    UNSORTED,
+    UNSTAMPED,
+    read_stamp,
+    write_stamp,
+)
+from tap_betterdata.streams.base import BetterDataStream, Partition, RowsPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,48 +88,42 @@ class PagedStream(BetterDataStream):
         self._sorts: bool | None = None
         self._is_proven = False
 
-    @abstractmethod
-    def contexts(self) -> list[dict[str, Any]]:
-        """Return what is asked for besides pages: one list each.
+    def partitions_to_read(self) -> list[Partition]:
+        """Return the endpoint's own parameters, such as `locationId`: a list each."""
+        return [{}]
 
-        Returns:
-            The endpoint's own parameters, such as `locationId`.
-        """
-
-    def beside(self, context: Mapping[str, Any]) -> dict[str, Any]:
+    def envelope_of(self, partition: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the streams of the endpoint use of what stands beside the rows.
 
-        Args:
-            context: The list's parameters.
-
-        Returns:
-            Anything that JSON can hold.
+        Anything that JSON can hold.
         """
-        del context
+        del partition
         return {}
 
     @override
-    def ask(self) -> Iterator[Answer]:
+    def pages(self) -> Iterator[RowsPage]:
         """Read one list after the other."""
-        return self.each(self.contexts(), self._ask_first, self._read_list)
+        return self.pages_of(
+            self.partitions_to_read(), self._first_page, self._read_list
+        )
 
     # How a list begins
 
-    def _ask_first(self, context: dict[str, Any]) -> FirstPage:
+    def _first_page(self, partition: Partition) -> FirstPage:
         """Ask for the first page of a list, newest first if the server sorts."""
         with self._finding_out:
             if self._sorts is None:
-                return self._find_out(context)
-        return self._ask_page_one(context, self.limit or 1, is_sorted=self._sorts)
+                return self._find_out(partition)
+        return self._ask_page_one(partition, self.limit or 1, is_sorted=self._sorts)
 
     def _ask_page_one(
-        self, context: dict[str, Any], limit: int, *, is_sorted: bool
+        self, partition: Partition, limit: int, *, is_sorted: bool
     ) -> FirstPage:
         order = "desc" if is_sorted else ""
-        page = self._request_page(context, order, 1, limit)
+        page = self._request_page(partition, order, 1, limit)
         return FirstPage(is_sorted, limit, page)
 
-    def _find_out(self, context: dict[str, Any]) -> FirstPage:
+    def _find_out(self, partition: Partition) -> FirstPage:
         """Find out what the server takes."""
         wanted = self.limit or 1
         sorts = self.replication_key is not None
@@ -143,7 +136,7 @@ class PagedStream(BetterDataStream):
             if limit == wanted and "limit" in "".join(map(str, refusals)):
                 continue
             try:
-                first = self._ask_page_one(context, limit, is_sorted=is_sorted)
+                first = self._ask_page_one(partition, limit, is_sorted=is_sorted)
             except BadRequestError as error:
                 refusals.append(error)
                 continue
@@ -158,86 +151,90 @@ class PagedStream(BetterDataStream):
 
     # How it is read
 
-    def _read_list(self, context: dict[str, Any], first: FirstPage) -> Iterator[Answer]:
+    def _read_list(self, partition: Partition, first: FirstPage) -> Iterator[RowsPage]:
         """Read a list, sorted if the server sorts, and the plain way if it doesn't."""
-        where = place(self.name, context)
+        where = describe_request(self.name, partition)
         sent = SentRows(once=not self._is_incremental)
         pages = count_pages(first.page.total or 0, max(len(first.page.rows), 1))
         self.run.progress.begin(where, max(pages - 1, 0))
         if first.is_sorted and self._sorts:
             try:
-                yield from self._read_sorted(context, first, sent)
+                yield from self._read_sorted(partition, first, sent)
             except NotSortedError as error:
                 self._sorts = False
                 self._warn_of_no_order(str(error))
             else:
                 return
-        yield from self._read_plain(context, first, sent)
+        yield from self._read_plain(partition, first, sent)
 
     def _read_sorted(
-        self, context: dict[str, Any], first: FirstPage, sent: SentRows
-    ) -> Iterator[Answer]:
-        self._check_clock(context, first.page)
+        self, partition: Partition, first: FirstPage, sent: SentRows
+    ) -> Iterator[RowsPage]:
+        self._check_clock(partition, first.page)
         reader = SortedList(
-            partial(self._request_page, context),
+            partial(self._request_page, partition),
             self._fields,
             sent,
             size=first.limit,
             lookback=self._lookback,
-            bookmark=self.until(context, SORTED),
-            checkpoint=self.checkpoint(context),
+            bookmark=self.until(partition, SORTED),
+            checkpoint=self.find_checkpoint(partition),
             is_full_table=not self._is_incremental,
             max_extra=self.config.get("max_extra_requests"),
             prefetcher=self.prefetcher,
             is_proven=self._is_proven,
         )
-        yield from self._answers(context, reader.batches(first.page), reader, SORTED)
+        yield from self._pages(partition, reader.batches(first.page), reader, SORTED)
         self._is_proven = reader.is_proven
         self.limit = min(self.limit or reader.size, reader.size)
 
     def _read_plain(
-        self, context: dict[str, Any], first: FirstPage, sent: SentRows
-    ) -> Iterator[Answer]:
+        self, partition: Partition, first: FirstPage, sent: SentRows
+    ) -> Iterator[RowsPage]:
         reader = PlainList(
-            partial(self._request_page, context, ""),
+            partial(self._request_page, partition, ""),
             self._fields,
             sent,
             size=first.limit,
             lookback=self._lookback,
-            bookmark=self.until(context, UNSORTED),
+            bookmark=self.until(partition, UNSORTED),
             max_extra=self.config.get("max_extra_requests"),
         )
         page = None if first.is_sorted else first.page
-        yield from self._answers(context, reader.batches(page), reader, UNSORTED)
+        yield from self._pages(partition, reader.batches(page), reader, UNSORTED)
 
-    def _answers(
+    def _pages(
         self,
-        context: dict[str, Any],
+        partition: Partition,
         batches: Iterator[Batch],
         reader: SortedList | PlainList,
         order: str,
-    ) -> Iterator[Answer]:
+    ) -> Iterator[RowsPage]:
         """Hand out what a reader reads, and note how far it is."""
         try:
             for batch in batches:
-                beside = self.beside(context)
-                yield Answer(context=context, rows=batch.rows, beside=beside)
+                yield RowsPage(
+                    partition=partition,
+                    rows=batch.rows,
+                    envelope=self.envelope_of(partition),
+                )
                 # Now they have been written.
-                self._note(context, order, batch.bookmark, batch.checkpoint)
+                self._note(partition, order, batch.bookmark, batch.checkpoint)
         finally:
             self.least_requests += reader.requests - reader.extra
-        if self.judge(reader.doubts, context):
-            self.remember_list(context, order, reader.bookmark)
+        self.record_doubts(reader.doubts, partition)
+        if reader.doubts:
+            self._note(partition, order, None, None)
         else:
-            self._note(context, order, None, None)
+            self.bookmark_list(partition, order, reader.bookmark)
 
     def _request_page(
-        self, context: dict[str, Any], order: str, number: int, limit: int
+        self, partition: Partition, order: str, number: int, limit: int
     ) -> Page:
         """Ask for a page, and say how far that is.
 
         Args:
-            context: The list's parameters.
+            partition: The list's parameters.
             order: `asc`, `desc` or none.
             number: The page's number.
             limit: How many rows to ask for.
@@ -248,7 +245,7 @@ class PagedStream(BetterDataStream):
         # Documented for many lists: `sortBy` and `sortOrder`.
         asked = {"sortBy": self.replication_key, "sortOrder": order} if order else {}
         try:
-            page = self.read_page({**context, **asked}, number, limit)
+            page = self.read_page({**partition, **asked}, number, limit)
         except BadRequestError as error:
             if order != "asc":
                 raise
@@ -257,7 +254,7 @@ class PagedStream(BetterDataStream):
         pages = count_pages(page.total or 0, limit) or number
         done = {"asc": pages - number + 1, "desc": 1}.get(order, number)
         self.run.progress.step(
-            place(self.name, context),
+            describe_request(self.name, partition),
             done=done,
             of=pages,
             rows=min(done * limit, page.total or done * limit),
@@ -297,11 +294,11 @@ class PagedStream(BetterDataStream):
     def _lookback(self) -> timedelta:
         return timedelta(minutes=self.config["lookback_minutes"])
 
-    def until(self, context: Mapping[str, Any], order: str) -> datetime | None:
+    def until(self, partition: Mapping[str, Any], order: str) -> datetime | None:
         """Return the bookmark that a list is read down to.
 
         Args:
-            context: The list's parameters.
+            partition: The list's parameters.
             order: How it is read; a bookmark of the other way doesn't count.
 
         Returns:
@@ -309,7 +306,7 @@ class PagedStream(BetterDataStream):
         """
         if not self._is_incremental:
             return None
-        location = context.get("locationId")
+        location = partition.get("locationId")
         bookmark, is_old = self.bookmarks.reached(location, order)
         if bookmark is None:
             return None
@@ -318,9 +315,9 @@ class PagedStream(BetterDataStream):
             return earlier(bookmark, self._lookback)
         return bookmark
 
-    def _check_clock(self, context: Mapping[str, Any], page: Page) -> None:
+    def _check_clock(self, partition: Mapping[str, Any], page: Page) -> None:
         """Warn of a bookmark that no run could leave now: rows may lie behind it."""
-        bookmark, is_old = self.bookmarks.reached(context.get("locationId"), SORTED)
+        bookmark, is_old = self.bookmarks.reached(partition.get("locationId"), SORTED)
         moment = earlier(page.date, self._lookback)
         if self._is_incremental and not is_old and bookmark and moment < bookmark:
             self.logger.warning(
@@ -328,23 +325,23 @@ class PagedStream(BetterDataStream):
                 "lookback_minutes. If its clock was put back, changes may be missed: "
                 "run once with --full-refresh. If lookback_minutes was raised, all is "
                 "well.",
-                place(self.name, context),
+                describe_request(self.name, partition),
                 write_stamp(bookmark),
             )
 
-    def checkpoint(self, context: Mapping[str, Any]) -> Checkpoint | None:
+    def find_checkpoint(self, partition: Mapping[str, Any]) -> Checkpoint | None:
         """Return how far a run came that was cut short, if this one can go on.
 
         Args:
-            context: The list's parameters.
+            partition: The list's parameters.
 
         Returns:
             How far; None if there was none, or it must begin again.
         """
-        location = context.get("locationId")
+        location = partition.get("locationId")
         if not self._is_incremental:
             return None
-        where = place(self.name, context)
+        where = describe_request(self.name, partition)
         said = "%s: the run before was cut short; %s."
         if self.bookmarks.noted(location, OLD_CHECKPOINT) is not None:
             self.bookmarks.note(location, OLD_CHECKPOINT, None)
@@ -365,7 +362,7 @@ class PagedStream(BetterDataStream):
 
     def _note(
         self,
-        context: Mapping[str, Any],
+        partition: Mapping[str, Any],
         order: str,
         bookmark: datetime | None,
         checkpoint: Checkpoint | None,
@@ -373,7 +370,7 @@ class PagedStream(BetterDataStream):
         """Note how far a list has been sent."""
         if not self._is_incremental:
             return
-        location = context.get("locationId")
+        location = partition.get("locationId")
         note = checkpoint and {
             "settled": write_stamp(checkpoint.settled),
             "left": checkpoint.left,
@@ -383,14 +380,14 @@ class PagedStream(BetterDataStream):
             self.bookmarks.note(location, UNSTAMPED, None)
             self.bookmarks.reach(location, self.replication_key, bookmark, order)
 
-    def remember_list(
-        self, context: Mapping[str, Any], order: str, bookmark: datetime | None
+    def bookmark_list(
+        self, partition: Mapping[str, Any], order: str, bookmark: datetime | None
     ) -> None:
         """Note that a list was read to its end, exactly.
 
         Args:
-            context: The list's parameters.
+            partition: The list's parameters.
             order: How it was read.
             bookmark: Up to which time stamp all of its rows have been sent.
         """
-        self._note(context, order, bookmark, None)
+        self._note(partition, order, bookmark, None)

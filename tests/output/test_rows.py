@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk import typing as th
 
-from tap_betterdata.errors import ValueUnreadableError
-from tap_betterdata.records import Conformer, Row
+from tap_betterdata.api.errors import ValueUnreadableError
+from tap_betterdata.output.rows import Row, RowReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ LOGGER = logging.getLogger("records")
 
 def conformer() -> Callable[[Row], Row]:
     """A reader of single rows, which come out alike whatever stands beside them."""
-    conform = Conformer("stock", SCHEMA, ["id"], LOGGER)
+    conform = RowReader("stock", SCHEMA, ["id"], LOGGER)
 
     def read_row(row: Row) -> Row:
         (record,) = conform([row])
@@ -101,7 +101,7 @@ def test_an_unknown_field_is_left_out_with_one_warning(
     )
 )
 def test_a_page_of_rows_is_read_as_each_of_them(rows: list[Row]) -> None:
-    conform = Conformer("stock", SCHEMA, ["id"], LOGGER)
+    conform = RowReader("stock", SCHEMA, ["id"], LOGGER)
     before = repr(rows)
     # Beside a row with other fields, they are read one by one.
     *singly, _ = conform([*rows, {"id": "other"}])
@@ -118,11 +118,11 @@ def test_a_page_with_one_value_that_cannot_be_read_names_its_record() -> None:
     rows: list[Row] = [{"id": str(n), "quantity": str(n)} for n in range(9)]
     rows[7]["quantity"] = "many"
     with pytest.raises(ValueUnreadableError, match="record with id '7' holds 'many'"):
-        Conformer("stock", SCHEMA, ["id"], LOGGER)(rows)
+        RowReader("stock", SCHEMA, ["id"], LOGGER)(rows)
 
 
 def test_no_rows_are_no_records() -> None:
-    assert Conformer("stock", SCHEMA, ["id"], LOGGER)([]) == []
+    assert RowReader("stock", SCHEMA, ["id"], LOGGER)([]) == []
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False))

@@ -12,7 +12,7 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tap_betterdata.decoding import decode
+from tap_betterdata.api.decoding import decode
 from tap_betterdata.pagination.page import Page
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_betterdata.decoding import decode
+from tap_betterdata.api.decoding import decode
 
 
 def written(digits: str, point: int, exponent: str) -> str:

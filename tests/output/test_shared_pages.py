@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_betterdata.spool import Spool
+from tap_betterdata.output.shared_pages import SharedPages
 from tests.strategies import objects
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 def test_what_is_kept_is_read_again_as_often_as_needed(
     answers: list[dict[str, Any]],
 ) -> None:
-    spool = Spool[dict[str, Any]]()
+    spool = SharedPages[dict[str, Any]]()
     assert list(spool.fill(answers)) == answers
     assert list(spool.read()) == answers
     assert list(spool.read()) == answers
 
 
 def test_digits_are_kept() -> None:
-    spool = Spool[dict[str, Any]]()
+    spool = SharedPages[dict[str, Any]]()
     list(spool.fill([{"cost": Decimal("10.50"), "units": 2**70}]))
     (answer,) = spool.read()
     assert str(answer["cost"]) == "10.50"
@@ -34,7 +34,7 @@ def test_digits_are_kept() -> None:
 
 
 def test_answers_are_passed_on_as_they_come() -> None:
-    spool = Spool[dict[str, Any]]()
+    spool = SharedPages[dict[str, Any]]()
     asked: list[int] = []
 
     def answers() -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from operator import itemgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_betterdata.errors import ValueUnreadableError, redact
+from tap_betterdata.api.errors import ValueUnreadableError, redact
 
 if TYPE_CHECKING:
     import logging
@@ -46,7 +46,7 @@ class Field(NamedTuple):
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
-class Conformer:
+class RowReader:
     """Turns what the API sends for one stream into what its schema declares.
 
     A field that the schema doesn't know is left out, with one warning for each such

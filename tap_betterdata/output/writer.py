@@ -12,8 +12,8 @@ from singer_sdk.singerlib import Message
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.json import serialize_json
 
-from tap_betterdata.bookmarks import write_stamp
 from tap_betterdata.compat import override
+from tap_betterdata.state.bookmarks import write_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

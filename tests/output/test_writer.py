@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from singer_sdk.singerlib import RecordMessage, StateMessage
 
-from tap_betterdata.writer import LineWriter, encode_line
+from tap_betterdata.output.writer import LineWriter, encode_line
 from tests.strategies import objects
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_betterdata.sandbox import Sandbox
-from tap_betterdata.stream import BetterDataStream
+from tap_betterdata.streams.base import BetterDataStream
 from tests.e2e.truth import expected_keys, keys_of
 from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from tap_betterdata.errors import StateError, redact
-from tap_betterdata.periods import GRANULARITIES
+from tap_betterdata.api.errors import StateError, redact
+from tap_betterdata.state.periods import GRANULARITIES
 
 _KEY = "replication_key"
 _VALUE = "replication_key_value"

@@ -30,23 +30,26 @@ _ADVICE = {
         "the key may not be used from this address: add the address to the key, or "
         "run the tap where the key is allowed"
     ),
-    "INSUFFICIENT_SCOPE": "give the key the scope inventory:read",
-    "FORBIDDEN": (
-        "give the key the permission inventory.read, or set location_ids to the "
-        "locations that it may read"
-    ),
-    "NOT_FOUND": "check location_ids and api_url",
+    "INSUFFICIENT_SCOPE": "give the key the permission {permission}",
+    "FORBIDDEN": "give the key the permission {permission}",
+    "NOT_FOUND": "check api_url",
     "VALIDATION_ERROR": "check the settings that this request was made from",
     "RATE_LIMIT_EXCEEDED": "wait, or lower requests_per_minute and requests_per_hour",
     "CONFLICT": "try again later; if it stays, ask the vendor",
 }
-_ADVICE_BY_STATUS = {
-    400: _ADVICE["VALIDATION_ERROR"],
-    401: _ADVICE["UNAUTHORIZED"],
-    403: _ADVICE["FORBIDDEN"],
-    404: _ADVICE["NOT_FOUND"],
-    409: _ADVICE["CONFLICT"],
-    429: _ADVICE["RATE_LIMIT_EXCEEDED"],
+_CODE_BY_STATUS = {
+    400: "VALIDATION_ERROR",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+    429: "RATE_LIMIT_EXCEEDED",
+}
+_ADVICE_ON_LOCATIONS = {
+    "FORBIDDEN": (
+        f"{_ADVICE['FORBIDDEN']}, or set location_ids to the locations that it may read"
+    ),
+    "NOT_FOUND": "check location_ids and api_url",
 }
 # The whole key is refused, not one location or endpoint: asking on is of no use.
 KEY_REFUSED_CODES = frozenset({"INACTIVE_ORGANIZATION", "IP_RESTRICTION"})
@@ -209,37 +212,43 @@ def _innermost(error: BaseException) -> BaseException:
     return error if inner is None else _innermost(inner)
 
 
-def advice(status: int, code: str | None) -> str:
+def advice(
+    status: int, code: str | None, permission: str, *, has_locations: bool
+) -> str:
     """Say what to do about an error answer.
 
     Args:
         status: The HTTP status.
         code: The error's code, if the answer has one.
+        permission: What the endpoint asks for, such as `inventory.read`.
+        has_locations: Whether the endpoint is asked for locations.
 
     Returns:
         A clause without a full stop.
     """
-    return _ADVICE.get(code or "") or _ADVICE_BY_STATUS.get(
-        status, "try again later; if it stays, ask the vendor"
-    )
+    known = code if code in _ADVICE else _CODE_BY_STATUS.get(status, "")
+    texts = {**_ADVICE, **(_ADVICE_ON_LOCATIONS if has_locations else {})}
+    return texts.get(known, _ADVICE["CONFLICT"]).format(permission=permission)
 
 
-def place(stream: str, context: Mapping[str, object], page: int | None = None) -> str:
-    """Name the place in the run that a message is about.
+def describe_request(
+    stream: str, partition: Mapping[str, object], page: int | None = None
+) -> str:
+    """Name the request that a message is about.
 
     Args:
         stream: The stream's name.
-        context: What is asked for besides the page, such as `locationId`.
+        partition: What is asked for besides the page, such as `locationId`.
         page: The page's number.
 
     Returns:
         Words such as `inventory_atp, location loc_001, page 3`.
     """
     words = [stream]
-    if location := context.get("locationId"):
+    if location := partition.get("locationId"):
         words.append(f"location {location}")
-    if first := context.get("fromDate"):
-        words.append(f"{first} to {context.get('toDate')}")
+    if first := partition.get("fromDate"):
+        words.append(f"{first} to {partition.get('toDate')}")
     if page is not None:
         words.append(f"page {page}")
     return ", ".join(words)

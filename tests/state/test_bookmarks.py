@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_betterdata.bookmarks import (
+from tap_betterdata.api.errors import StateError
+from tap_betterdata.pagination.page import earlier
+from tap_betterdata.state.bookmarks import (
+    SORTED,
+    UNSORTED,
     Bookmarks,
     as_date,
     check_state,
@@ -17,8 +21,6 @@ from tap_betterdata.bookmarks import (
     read_stamp,
     write_stamp,
 )
-from tap_betterdata.errors import StateError
-from tap_betterdata.pagination.page import earlier
 
 KEY = "updatedAt"
 moments = st.integers(0, 10**15).map(
@@ -117,13 +119,26 @@ def test_notes_come_and_go() -> None:
     assert not bookmarks.noted(None, "unstamped")
 
 
-def test_a_note_on_all_concerns_each_and_one_on_any_concerns_all() -> None:
+def test_a_list_is_reached_in_one_order_alone() -> None:
     bookmarks = Bookmarks({})
-    bookmarks.note("loc_001", "unstamped", value=True)
-    concerned = [bookmarks.concerns(p, "unstamped") for p in (None, "loc_001", "loc_2")]
-    assert concerned == [True, True, False]
-    bookmarks = Bookmarks({"unstamped": True})
-    assert bookmarks.concerns("loc_001", "unstamped")
+    early, late = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
+    bookmarks.reach("loc_001", KEY, late, SORTED)
+    bookmarks.reach("loc_001", KEY, early, SORTED)
+    assert bookmarks.reached("loc_001", SORTED) == (late, False)
+    assert bookmarks.reached("loc_001", UNSORTED) == (None, False)
+    bookmarks.reach("loc_001", KEY, early, UNSORTED)
+    assert bookmarks.reached("loc_001", UNSORTED) == (early, False)
+    assert bookmarks.reached("loc_001", SORTED) == (None, False)
+    assert bookmarks.reached("loc_002", SORTED) == (None, False)
+    bookmarks.reach(None, KEY, late, SORTED)
+    assert bookmarks.reached("loc_002", SORTED) == (late, False)
+
+
+def test_a_bookmark_of_an_older_version_says_no_order() -> None:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    state = {"replication_key": KEY, "replication_key_value": write_stamp(moment)}
+    for order in (SORTED, UNSORTED):
+        assert Bookmarks(dict(state)).reached(None, order) == (moment, True)
 
 
 def test_a_bookmark_as_a_date() -> None:

@@ -7,18 +7,20 @@ from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
-from tap_betterdata.bookmarks import GRANULARITY, START, Bookmarks, as_date
+from tap_betterdata.api.errors import describe_request
 from tap_betterdata.compat import override
-from tap_betterdata.errors import place
-from tap_betterdata.periods import Period, is_whole, last_day, periods
-from tap_betterdata.stream import Answer, BetterDataStream
+from tap_betterdata.state.bookmarks import GRANULARITY, START, Bookmarks, as_date
+from tap_betterdata.state.periods import Period, is_whole, last_day, periods
+from tap_betterdata.streams.located import LocatedStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tap_betterdata.streams.base import Partition, RowsPage
 
 
 @dataclass(frozen=True)
@@ -68,70 +70,63 @@ class Plan:
         ]
 
 
-class PeriodicStream(BetterDataStream):
+class PeriodicStream(LocatedStream):
     """A stream of an endpoint that is asked for a location and a period at a time.
 
     The bookmark of a location is the first day of the last closed period that was
     read: closed means that its last day is over, and that no setting cut it short.
     """
 
-    state_fields = BetterDataStream.state_fields | {GRANULARITY, START}
+    state_fields = LocatedStream.state_fields | {GRANULARITY, START}
 
     @abstractmethod
-    def ask_period(self, context: dict[str, Any]) -> Answer:
-        """Ask for one period of one location.
-
-        Args:
-            context: `locationId`, `fromDate` and `toDate`.
-
-        Returns:
-            The answer.
-        """
+    def read_period(self, partition: Partition) -> RowsPage:
+        """Ask for one period: `locationId`, `fromDate` and `toDate`."""
 
     @property
     @override
-    def is_filtered(self) -> bool:
+    def is_part(self) -> bool:
         """A stretch of time is a part, always: rows outside it must not be dropped."""
         return True
 
     @override
-    def ask(self) -> Iterator[Answer]:
+    def pages(self) -> Iterator[RowsPage]:
         """Ask for each period that this stream or one that shares it wants."""
         plans = [
             stream.plan
-            for stream in (self, *self.sharers())
+            for stream in (self, *self.siblings())
             if isinstance(stream, PeriodicStream)
         ]
-        contexts = {
-            (location, context["fromDate"]): context
+        partitions = {
+            (location, partition["fromDate"]): partition
             for location in self.location_ids()
             for plan in plans
-            for context in plan.wanted(location)
+            for partition in plan.wanted(location)
         }
-        ordered = [contexts[place] for place in sorted(contexts)]
+        ordered = [partitions[key] for key in sorted(partitions)]
         self.least_requests += len(ordered)
         self.run.progress.begin(self.name, len(ordered))
-        answers = self.each(ordered, self.ask_period, lambda _, answer: iter([answer]))
-        for done, answer in enumerate(answers, 1):
+        pages = self.pages_of(ordered, self.read_period, lambda _, page: iter([page]))
+        for done, page in enumerate(pages, 1):
             self.run.progress.step(
-                place(self.name, answer["context"]),
+                describe_request(self.name, page["partition"]),
                 done=done,
                 of=len(ordered),
                 rows=done,
                 total=len(ordered),
             )
-            yield answer
+            yield page
 
     @override
-    def wants(self, answer: Answer) -> bool:
+    def wants(self, page: RowsPage) -> bool:
         """Tell whether an answer is this stream's, and not only its sibling's."""
-        context = answer["context"]
-        return context in self.plan.wanted(context["locationId"])
+        partition = page["partition"]
+        return partition in self.plan.wanted(partition["locationId"])
 
     @override
-    def remember(self, answer: Answer) -> None:
+    def bookmark_page(self, page: RowsPage) -> None:
         """Move the location's bookmark when a closed period has been read."""
-        location, first = (answer["context"][k] for k in ("locationId", "fromDate"))
+        location, first = (page["partition"][k] for k in ("locationId", "fromDate"))
         if self.plan.keeps and date.fromisoformat(first) in self.plan.closed:
             self.bookmarks.advance(location, self.replication_key or "", first)
 

@@ -1,0 +1,1 @@
+"""What a run writes: messages, lines about its progress, and its end."""

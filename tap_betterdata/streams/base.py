@@ -1,0 +1,487 @@
+"""From answers to Singer messages: what all streams of the tap have in common."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from copy import deepcopy
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
+from singer_sdk.singerlib import ActivateVersionMessage, RecordMessage
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+
+from tap_betterdata.api.client import ApiStream
+from tap_betterdata.api.errors import (
+    IncompleteRunError,
+    InexactError,
+    RefusedError,
+    TapError,
+    UnexpectedAnswerError,
+    describe_request,
+    redact,
+)
+from tap_betterdata.compat import override
+from tap_betterdata.output.rows import RowReader
+from tap_betterdata.output.shared_pages import SharedPages
+from tap_betterdata.output.writer import LineWriter
+from tap_betterdata.pagination.prefetch import Prefetcher
+from tap_betterdata.state.bookmarks import Bookmarks
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        Callable,
+        Generator,
+        Hashable,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
+
+    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.tap_base import Tap
+
+    from tap_betterdata.api.answers import Row
+    from tap_betterdata.streams.run_context import RunContext
+
+Partition = dict[str, Any]
+T = TypeVar("T")
+
+# How often the state is written while a stream is read: what is lost at most when a
+# run is cut short is what was read since.
+STATE_EVERY_PAGES = 10
+STATE_EVERY_SECONDS = 10.0
+
+
+class RowsPage(TypedDict):
+    """What one answer brought.
+
+    Attributes:
+        partition: What was asked for besides the page, such as `locationId`.
+        rows: The rows.
+        envelope: What the streams of the endpoint use of what stands beside the rows.
+    """
+
+    partition: Partition
+    rows: list[Row]
+    envelope: dict[str, Any]
+
+
+class BetterDataStream(ApiStream):
+    """A stream of the tap.
+
+    A subclass describes its endpoint: `path`, `primary_keys`, `schema`, what to ask
+    for (`pages`), and how an answer becomes records (`records_of`).
+
+    Attributes:
+        rows: How many records were written.
+        least_requests: How many requests the stream's answers take at least.
+        complete: Whether everything that was to be read was read, exactly.
+        failed: Whether something could not be read at all.
+    """
+
+    path: str
+    # Whether records are parts of rows. Rows are compared where they are read, their
+    # parts are not.
+    is_flat = False
+    # What the stream keeps in its state beside bookmarks.
+    state_fields: frozenset[str] = frozenset()
+
+    def __init__(self, tap: Tap, run: RunContext) -> None:
+        """Make the stream of a run."""
+        super().__init__(tap, run.connection)
+        self.run = run
+        self.rows = 0
+        self.least_requests = 0
+        self.complete = True
+        self.failed = False
+        self._pages_since_state = 0
+        self._state_written = time.monotonic()
+
+    # What is asked for, and shared
+
+    @abstractmethod
+    def pages(self) -> Iterator[RowsPage]:
+        """Ask the endpoint for all that the run needs of it."""
+
+    @abstractmethod
+    def records_of(self, page: RowsPage) -> Iterable[Row]:
+        """Make records of an answer; fields that the schema lacks are dropped later."""
+
+    def shared_pages(self) -> Iterator[RowsPage]:
+        """Return the endpoint's answers, asked for once in a run.
+
+        Two streams share an endpoint: where both are selected, the one that comes
+        first keeps the answers on disk for the other.
+        """
+        kept = self.run.shared_pages.get(self.path)
+        if kept is not None:
+            yield from kept.read()
+            if not kept.whole:
+                kind = IncompleteRunError if kept.failed else InexactError
+                msg = f"{self.name}: as the other stream of {self.path}"
+                self.record_gap(kind(msg))
+        elif self.siblings():
+            shared = self.run.shared_pages[self.path] = SharedPages[RowsPage]()
+            yield from shared.fill(self.pages())
+            shared.whole, shared.failed = self.complete, self.failed
+        else:
+            yield from self.pages()
+
+    def siblings(self) -> list[BetterDataStream]:
+        """Return the other selected streams of the same endpoint."""
+        return [
+            stream
+            for stream in self.tap.streams.values()
+            if isinstance(stream, BetterDataStream)
+            and stream is not self
+            and stream.path == self.path
+            and stream.selected
+        ]
+
+    def wants(self, page: RowsPage) -> bool:
+        """Tell whether an answer is for this stream, or for a sibling alone."""
+        del page
+        return True
+
+    def bookmark_page(self, page: RowsPage) -> None:
+        """Move the bookmarks past an answer; they are kept when it is written."""
+
+    def pages_of(
+        self,
+        partitions: Iterable[Partition],
+        first_page: Callable[[Partition], T],
+        all_pages: Callable[[Partition, T], Iterator[RowsPage]],
+    ) -> Iterator[RowsPage]:
+        """Read one partition after the other; one that is refused costs no other.
+
+        Their first pages are asked for while those before them are still being read,
+        so that many small partitions don't cost a round trip each.
+
+        Args:
+            partitions: What to ask for.
+            first_page: Asks for the first answer of one of them.
+            all_pages: Makes all answers of the first one.
+        """
+        refused: set[Hashable] = set()
+        firsts = self.prefetcher.ahead(
+            partial(_either, first_page),
+            (p for p in partitions if self.scope_of(p) not in refused),
+        )
+        for partition, first in firsts:
+            scope = self.scope_of(partition)
+            if scope in refused:
+                # It was on its way already. What follows a gap must not hide it.
+                continue
+            try:
+                if isinstance(first, RefusedError):
+                    raise first
+                yield from all_pages(partition, first)
+            except RefusedError as error:
+                self.refuse(error, partition)
+                refused.add(scope)
+                if error.whole_endpoint:
+                    return
+
+    def scope_of(self, partition: Partition) -> Hashable:
+        """Return what a refusal of a partition holds for."""
+        return tuple(partition.items())
+
+    def refuse(self, error: RefusedError, partition: Partition) -> None:
+        """Go on without what was refused, and say so."""
+        del partition
+        self.record_gap(error)
+
+    def record_gap(self, error: TapError) -> None:
+        """Note that a part of the stream could not be read."""
+        self.complete = False
+        self.failed |= not isinstance(error, InexactError)
+        if not self.failed and self.config["on_inexact"] == "warn":
+            self.logger.warning("%s", error)
+        else:
+            self.run.fail(error)
+
+    def record_doubts(self, doubts: list[str], partition: Partition) -> None:
+        """Say so if what was read to its end is not known to be whole."""
+        if doubts:
+            where = describe_request(self.name, partition)
+            self.record_gap(InexactError(f"{where}: not exact. {'; '.join(doubts)}"))
+
+    @property
+    def prefetcher(self) -> Prefetcher:
+        """What makes requests ahead: nothing does where a record or two are enough."""
+        return Prefetcher() if self.is_dry_run else self.connection.prefetcher
+
+    # What becomes of it
+
+    def batches(self) -> Iterator[list[Row]]:
+        """Read the stream: records as the schema declares them, a list an answer."""
+        conform = RowReader(
+            self.name, self.schema, self.primary_keys, self.logger, self.deselected
+        )
+        for page in self.shared_pages():
+            if self.wants(page):
+                records = conform(self.records_of(page))
+                if self.is_flat:
+                    self._check_distinct(records)
+                # Not before: what can't be read must be asked for again.
+                self.bookmark_page(page)
+                yield records
+
+    def _check_distinct(self, records: list[Row]) -> None:
+        """Check that no two records of an answer have the same key.
+
+        A target would keep one of them.
+        """
+        known: set[tuple[Any, ...]] = set()
+        for record in records:
+            key = tuple([record[name] for name in self.primary_keys])
+            if key in known:
+                named = ", ".join(f"{n} {record[n]!r:.60}" for n in self.primary_keys)
+                msg = (
+                    f"{self.name}: two records with {named} in one answer. Nothing is "
+                    "guessed: tell the tap's developers"
+                )
+                raise UnexpectedAnswerError(redact(msg))
+            known.add(key)
+
+    @override
+    def get_records(
+        self,
+        context: Context | None,  # noqa: ARG002
+    ) -> Iterator[Record]:
+        """Read the stream, record by record."""
+        for batch in self.batches():
+            yield from batch
+
+    @override
+    def _sync_records(
+        self,
+        context: Context | None = None,  # noqa: ARG002
+        *,
+        write_messages: bool = True,
+    ) -> Generator[dict[str, Any], Any, Any]:
+        """Read the stream and write it, page by page.
+
+        The SDK's own method takes each record by itself through conforming, pruning,
+        message objects and a flush, which is most of a tap's time, and keeps a
+        bookmark that compares time stamps as strings. There is no public hook around
+        it. Batches, stream maps, flattening and metrics behave as they do there.
+
+        Args:
+            context: Not used: the SDK's partitions are not.
+            write_messages: Whether records are written, or only handed to a batch.
+        """
+        if self.connection.fatal_error is not None:
+            self.record_gap(IncompleteRunError(f"{self.name}: not begun"))
+            return
+        waited = self.connection.rate_limiter.waited
+        try:
+            with self.get_record_counter() as counter, self.get_sync_timer():
+                for batch in self.batches():
+                    if write_messages:
+                        self._write(batch)
+                        self._write_state_now_and_then()
+                    self.rows += len(batch)
+                    counter.increment(len(batch))
+                    yield from batch
+                    if self.is_dry_run and self.rows:
+                        break
+        except TapError as error:
+            if self.is_dry_run:
+                raise
+            if error.ends_run:
+                self.connection.fatal_error = error
+            self.record_gap(error)
+        self.waited = self.connection.rate_limiter.waited - waited
+        if write_messages:
+            self._activate_version()
+            self._write_state()
+
+    @cached_property
+    def deselected(self) -> frozenset[str]:
+        """What the catalog leaves out, found once and not for each record."""
+        return frozenset(
+            name
+            for name in self.schema["properties"]
+            if not self.mask.get(("properties", name), True)
+        ).union(_missing(self.schema, self.effective_schema))
+
+    @cached_property
+    def _is_unmapped(self) -> bool:
+        """Whether stream maps and flattening leave the records as they are."""
+        return all(
+            type(stream_map) is SameRecordTransform
+            and not stream_map.flattening_enabled
+            for stream_map in self.stream_maps
+        )
+
+    def _write(self, batch: list[Row]) -> None:
+        extracted = datetime.now(tz=UTC)
+        writer = self.tap.message_writer
+        if self._is_unmapped and isinstance(writer, LineWriter):
+            writer.write_records(
+                self.name, batch, version=self._version, extracted=extracted
+            )
+            return
+        messages = [
+            RecordMessage(
+                stream=stream_map.stream_alias,
+                record=mapped,
+                version=self._version,
+                time_extracted=extracted,
+            )
+            for record in batch
+            for stream_map in self.stream_maps
+            if (mapped := stream_map.transform(record)) is not None
+        ]
+        if isinstance(writer, LineWriter):
+            writer.write_messages(messages)
+            return
+        for message in messages:
+            self.tap.write_message(message)
+
+    # ACTIVATE_VERSION
+
+    @property
+    def is_part(self) -> bool:
+        """Whether settings keep the stream to a part of what the API has."""
+        return False
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is certain that all partitions are known."""
+        return True
+
+    def _activate_version(self) -> None:
+        """Tell the target which rows are current, if all of them have been written.
+
+        A target deletes all others then.
+        """
+        if self.complete and self.is_certain and self._version is not None:
+            for stream_map in self.stream_maps:
+                if not isinstance(stream_map, RemoveRecordTransform):
+                    self.tap.write_message(
+                        ActivateVersionMessage(stream_map.stream_alias, self._version)
+                    )
+
+    @property
+    @override
+    def emit_activate_version_messages(self) -> bool:
+        """Keep the SDK from sending ACTIVATE_VERSION before the first record.
+
+        A target deletes rows of other versions when it comes: it may only come after
+        the last record, of a table that was read whole.
+        """
+        return False
+
+    @cached_property
+    def _version(self) -> int | None:
+        """The table version that the records get, in seconds since 1970."""
+        wanted = self.config.get("emit_activate_version_messages", False)
+        if (
+            wanted
+            and self.replication_method == REPLICATION_FULL_TABLE
+            and not self.is_part
+        ):
+            return self.tap.initialized_at // 1000
+        return None
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether a record or two are enough, as in the SDK's connection test."""
+        return self.ABORT_AT_RECORD_COUNT is not None
+
+    # What is remembered
+
+    @cached_property
+    def bookmarks(self) -> Bookmarks:
+        """The stream's bookmarks: a copy, which becomes the state by `checkpoint`."""
+        return Bookmarks(deepcopy(self.stream_state))
+
+    def recall(self, state: Mapping[str, Any]) -> None:
+        """Take from the stream's part of an earlier state what others need of it."""
+
+    def checkpoint(self) -> None:
+        """Make the bookmarks part of the state: what they cover has been written."""
+        # In one step: a signal may come at any time, and write the state.
+        self.tap.state.setdefault("bookmarks", {})[self.name] = deepcopy(
+            dict(self.bookmarks.state)
+        )
+
+    def _write_state_now_and_then(self) -> None:
+        self._pages_since_state += 1
+        now = time.monotonic()
+        if (
+            self._pages_since_state >= STATE_EVERY_PAGES
+            or now - self._state_written >= STATE_EVERY_SECONDS
+        ):
+            self._pages_since_state, self._state_written = 0, now
+            self._write_state()
+
+    def _write_state(self) -> None:
+        self.checkpoint()
+        self.tap.state_writer.write_state(self.tap.state)
+
+    @override
+    def finalize_state_progress_markers(
+        self,
+        state: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> None:
+        """Write the stream's last state; the SDK calls this after the stream."""
+        self._write_state()
+
+    @override
+    def get_replication_key_signpost(
+        self,
+        context: Context | None = None,  # noqa: ARG002
+    ) -> None:
+        """Keep the SDK from adding to the state: bookmarks are the stream's own."""
+        return
+
+    @override
+    def log_sync_costs(self) -> None:
+        """Say what the stream cost; the SDK calls this when all streams are done.
+
+        Raises:
+            IncompleteRunError: After the last stream, if anything was left out.
+        """
+        if self.selected:
+            self.logger.info(
+                "%s: %d rows, %d requests (the least possible: %d), %d of them "
+                "retries, %.0f s waited for the budget.",
+                self.name,
+                self.rows,
+                self.requests,
+                self.least_requests,
+                self.retries,
+                self.waited,
+            )
+        if self.name == next(reversed(self.tap.streams)):
+            if not any(stream.selected for stream in self.tap.streams.values()):
+                self.logger.warning("No stream is selected: nothing was read.")
+            self.run.finish()
+
+
+def _either(
+    first_page: Callable[[Partition], T], partition: Partition
+) -> tuple[Partition, T | RefusedError]:
+    """Ask, or return the refusal: it is the consumer's turn to raise it."""
+    try:
+        return partition, first_page(partition)
+    except RefusedError as error:
+        return partition, error
+
+
+def _missing(
+    schema: Mapping[str, Any], kept: Mapping[str, Any], path: str = ""
+) -> Iterator[str]:
+    """Yield the fields of a schema that another one lacks, such as `channels.atp`."""
+    for name, declared in schema["properties"].items():
+        if name not in kept.get("properties", {}):
+            yield f"{path}{name}"
+        elif "properties" in declared.get("items", {}):
+            inner = kept["properties"][name].get("items", declared["items"])
+            yield from _missing(declared["items"], inner, f"{path}{name}.")

@@ -1,0 +1,93 @@
+"""Streams whose records belong to locations: those that are set, or all that are seen.
+
+The API has no documented list of locations: unless they are set, they are learned from
+the inventory, and remembered.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_betterdata.api.errors import IncompleteRunError
+from tap_betterdata.compat import override
+from tap_betterdata.state.bookmarks import LOCATIONS, LOCATIONS_AS_OF, read_stamp
+from tap_betterdata.streams.base import BetterDataStream
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+    from tap_betterdata.api.errors import RefusedError
+    from tap_betterdata.streams.base import Partition
+
+
+class LocatedStream(BetterDataStream):
+    """A stream that is asked for a location at a time, or may be."""
+
+    permission = "inventory.read"
+    has_locations = True
+    state_fields = frozenset({LOCATIONS, LOCATIONS_AS_OF})
+
+    def location_ids(self) -> list[str]:
+        """Return the locations to ask for; it is said if there may be more."""
+        locations = self.run.locations
+        ids = locations.ids()
+        if locations.failed and not locations.configured and not self.is_dry_run:
+            msg = (
+                f"{self.name}: only the {len(ids)} locations that are known were asked "
+                "for, since the inventory, which shows them, could not be read. Set "
+                "location_ids to do without it"
+            )
+            self.record_gap(IncompleteRunError(msg))
+        return ids
+
+    @override
+    def scope_of(self, partition: Partition) -> Hashable:
+        """A refusal holds for the location."""
+        return partition.get("locationId")
+
+    @override
+    def refuse(self, error: RefusedError, partition: Partition) -> None:
+        """A location that is gone from the inventory too is no longer asked for."""
+        location = partition.get("locationId", "")
+        if error.not_found and self.run.locations.is_gone(location):
+            self.logger.warning("%s. The location is no longer asked for.", error)
+        else:
+            super().refuse(error, partition)
+
+    @property
+    @override
+    def is_part(self) -> bool:
+        """Rows of locations that are not set must not be dropped."""
+        return bool(self.run.locations.configured)
+
+    @property
+    @override
+    def is_certain(self) -> bool:
+        """Whether the inventory, which shows the locations, was read exactly."""
+        return self.run.locations.certain
+
+    @override
+    def recall(self, state: Mapping[str, Any]) -> None:
+        """Take the known locations from the state of an earlier run."""
+        locations = self.run.locations
+        locations.known.update(state.get(LOCATIONS, ()))
+        stamps = [locations.as_of, state.get(LOCATIONS_AS_OF)]
+        locations.as_of = max(
+            (stamp for stamp in stamps if read_stamp(stamp)),
+            key=read_stamp,  # type: ignore[arg-type]
+            default=None,
+        )
+
+    @override
+    def checkpoint(self) -> None:
+        """Keep the locations too: a run that reads what changed sees only some."""
+        locations = self.run.locations
+        if not locations.configured:
+            known = sorted(locations.known)
+            self.bookmarks.note(None, LOCATIONS, known or None)
+            self.bookmarks.note(None, LOCATIONS_AS_OF, locations.as_of)
+            for part in self.tap.state.get("bookmarks", {}).values():
+                # One that is gone must not come back from another stream's state.
+                if LOCATIONS in part:
+                    part[LOCATIONS] = known
+        super().checkpoint()
