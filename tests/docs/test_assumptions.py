@@ -9,7 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
+from tap_betterdata.api.client import answered_at
 from tap_betterdata.sandbox import Sandbox
 from tests.running import Outcome, Runner, catalog_of, config_for
 
@@ -112,6 +114,16 @@ def test_a_clock_that_was_put_back_is_said(
     outcome = tap(config_for(sandbox), catalog=INVENTORY, state=state).check()
     said = [line for line in outcome.lines("WARNING") if "clock was put back" in line]
     assert len(said) == warnings
+
+
+@pytest.mark.parametrize("headers", [{}, {"Date": "soon"}])
+def test_without_a_date_the_machines_clock_is_taken(headers: dict[str, str]) -> None:
+    response = requests.Response()
+    response.headers.update(headers)
+    before = datetime.now(tz=UTC)
+    assert before <= answered_at(response) <= datetime.now(tz=UTC)
+    response.headers["Date"] = "Wed, 21 Jan 2026 07:28:00 GMT"
+    assert answered_at(response) == datetime(2026, 1, 21, 7, 28, tzinfo=UTC)
 
 
 def test_an_item_that_moves_to_a_list_that_was_read_comes_with_the_next_run(

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import dev
 from tap_betterdata.sandbox import Sandbox
-from tap_betterdata.streams.base import BetterDataStream
 from tap_betterdata.tap import TapBetterData
 from tests.docs.pages import blocks
 from tests.running import Runner, config_for
 
 if TYPE_CHECKING:
     import pytest
+
+    from tap_betterdata.streams.base import BetterDataStream
 
 PAGE = dev.ROOT / "CONTRIBUTING.md"
 
