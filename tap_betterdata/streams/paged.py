@@ -36,7 +36,8 @@ from tap_betterdata.state.bookmarks import (
     read_stamp,
     write_stamp,
 )
-from tap_betterdata.streams.base import BetterDataStream, Partition, RowsPage
+from tap_betterdata.streams.base import Partition, RowsPage
+from tap_betterdata.streams.partitioned import PartitionedStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -64,7 +65,7 @@ class FirstPage(NamedTuple):
     page: Page
 
 
-class PagedStream(BetterDataStream):
+class PagedStream(PartitionedStream):
     """A stream of a list endpoint, whose rows are its records.
 
     Attributes:
@@ -78,7 +79,7 @@ class PagedStream(BetterDataStream):
     row_key = "id"
     paging: Paging = PageLimit()
     max_limit = 100
-    state_fields = BetterDataStream.state_fields | {
+    state_fields = PartitionedStream.state_fields | {
         CHECKPOINT,
         OLD_CHECKPOINT,
         ORDER,
