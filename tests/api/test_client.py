@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_betterdata.api.errors import UnavailableError
 from tap_betterdata.sandbox import Sandbox
 from tap_betterdata.streams.base import BetterDataStream
+from tap_betterdata.streams.inventory import InventoryStream
+from tap_betterdata.tap import TapBetterData
 from tests.e2e.truth import expected_keys, keys_of
 from tests.running import (
     PERIODS,
@@ -421,3 +424,13 @@ def test_the_tap_says_its_name_and_version(tap: Runner, sandbox: Sandbox) -> Non
     tap(config_for(sandbox)).check()
     for request in sandbox.requests:
         assert request.headers["User-Agent"].startswith("tap-betterdata/")
+
+
+def test_a_run_that_is_over_tries_nothing_again(sandbox: Sandbox) -> None:
+    tap = TapBetterData(config=config_for(sandbox))
+    (inventory,) = (s for s in tap.discover_streams() if isinstance(s, InventoryStream))
+    sandbox.faults.add(503, times=None)
+    sandbox.before_request = lambda _: tap.run.connection.close()
+    with pytest.raises(UnavailableError, match=r"503.*, in 1 tries"):
+        inventory.read_page({}, 1, 100)
+    assert inventory.retries == 0
