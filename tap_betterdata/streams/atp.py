@@ -68,17 +68,13 @@ class _AtpEndpoint(LocatedStream, PagedStream):
     """
 
     path = "/inventory/channel-location"
+    records_key = "products"
     max_limit = 200
     row_key = "productMasterId"
     _warned = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Make the stream.
-
-        Args:
-            *args: As for the base class.
-            **kwargs: As for the base class.
-        """
+        """Make the stream."""
         super().__init__(*args, **kwargs)
         # By location: its name, and its channels by their ids.
         self._names: dict[str, str] = {}
@@ -105,14 +101,14 @@ class _AtpEndpoint(LocatedStream, PagedStream):
         check_objects(body, "channels")
 
     @override
-    def read_page(self, context: Mapping[str, Any], number: int, limit: int) -> Page:
+    def read_page(self, params: Mapping[str, Any], number: int, limit: int) -> Page:
         """Keep what stands beside the products, which should not differ by page."""
-        page = super().read_page(context, number, limit)
-        asked = context["locationId"]
+        page = super().read_page(params, number, limit)
+        asked = params["locationId"]
         location = page.envelope.get("location") or {}
         for answered in (location.get("id"), *(r.get("locationId") for r in page.rows)):
             if answered not in {None, asked}:
-                where = describe_request(self.name, context)
+                where = describe_request(self.name, params)
                 msg = (
                     f"{where}: the API answered for location {answered}. It does not "
                     "filter by location: tell the tap's developers"

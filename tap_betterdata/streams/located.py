@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tap_betterdata.api.errors import IncompleteRunError
 from tap_betterdata.compat import override
 from tap_betterdata.state.bookmarks import LOCATIONS, LOCATIONS_AS_OF, read_stamp
-from tap_betterdata.streams.base import BetterDataStream
+from tap_betterdata.streams.partitioned import PartitionedStream
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tap_betterdata.streams.base import Partition
 
 
-class LocatedStream(BetterDataStream):
+class LocatedStream(PartitionedStream):
     """A stream that is asked for a location at a time, or may be."""
 
     permission = "inventory.read"
