@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from tap_betterdata.api.answers import check_object, check_objects
-from tap_betterdata.api.errors import UnexpectedAnswerError, describe_request
+from tap_betterdata.api.errors import UnexpectedAnswerError, describe_request, redact
 from tap_betterdata.compat import override
 from tap_betterdata.output.rows import elements
 from tap_betterdata.streams.located import LocatedStream
@@ -107,11 +107,12 @@ class _AtpEndpoint(LocatedStream, PagedStream):
         asked = params["locationId"]
         location = page.envelope.get("location") or {}
         for answered in (location.get("id"), *(r.get("locationId") for r in page.rows)):
-            if answered not in {None, asked}:
+            # As text: some servers write ids as numbers.
+            if answered is not None and str(answered) != asked:
                 where = describe_request(self.name, params)
                 msg = (
-                    f"{where}: the API answered for location {answered}. It does not "
-                    "filter by location: tell the tap's developers"
+                    f"{where}: the API answered for location {redact(str(answered))}. "
+                    "It does not filter by location: tell the tap's developers"
                 )
                 raise UnexpectedAnswerError(msg)
         if location.get("name") is not None:

@@ -23,7 +23,8 @@ from tap_betterdata.api.errors import (
     redact,
 )
 from tap_betterdata.compat import override
-from tap_betterdata.output.rows import RowReader
+from tap_betterdata.output.maps import map_record
+from tap_betterdata.output.rows import RowReader, describe_record
 from tap_betterdata.output.shared_pages import SharedPages
 from tap_betterdata.output.writer import LineWriter
 from tap_betterdata.pagination.prefetch import Prefetcher
@@ -170,9 +171,9 @@ class BetterDataStream(ApiStream):
                 records = conform(self.records_of(page))
                 if self.is_flat:
                     self._check_distinct(records)
-                # Not before: what can't be read must be asked for again.
-                self.bookmark_page(page)
                 yield records
+                # Not before: what can't be read or written must be asked for again.
+                self.bookmark_page(page)
 
     def _check_distinct(self, records: list[Row]) -> None:
         """Check that no two records of an answer have the same key.
@@ -183,7 +184,7 @@ class BetterDataStream(ApiStream):
         for record in records:
             key = tuple([record[name] for name in self.primary_keys])
             if key in known:
-                named = ", ".join(f"{n} {record[n]!r:.60}" for n in self.primary_keys)
+                named = describe_record(record, self.primary_keys)
                 msg = (
                     f"{self.name}: two records with {named} in one answer. Nothing is "
                     "guessed: tell the tap's developers"
@@ -266,6 +267,7 @@ class BetterDataStream(ApiStream):
                 self.name, batch, version=self._version, extracted=extracted
             )
             return
+        keys = self.primary_keys
         messages = [
             RecordMessage(
                 stream=stream_map.stream_alias,
@@ -275,7 +277,7 @@ class BetterDataStream(ApiStream):
             )
             for record in batch
             for stream_map in self.stream_maps
-            if (mapped := stream_map.transform(record)) is not None
+            if (mapped := map_record(stream_map, record, self.name, keys)) is not None
         ]
         if isinstance(writer, LineWriter):
             writer.write_messages(messages)

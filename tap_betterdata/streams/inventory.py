@@ -10,6 +10,7 @@ from tap_betterdata.api.errors import (
     RefusedError,
     UnexpectedAnswerError,
     describe_request,
+    redact,
 )
 from tap_betterdata.compat import override
 from tap_betterdata.pagination.page import earlier
@@ -110,11 +111,13 @@ class InventoryStream(LocatedStream, PagedStream):
         page = super().read_page(params, number, limit)
         asked = params.get("locationId")
         for row in page.rows if asked else []:
-            if row.get("locationId") not in {asked, None}:
+            answered = row.get("locationId")
+            # As text: some servers write ids as numbers.
+            if answered is not None and str(answered) != asked:
                 where = describe_request(self.name, params)
                 msg = (
                     f"{where}: the API sent an item of location "
-                    f"{row['locationId']}. It does not filter by location: leave "
+                    f"{redact(str(answered))}. It does not filter by location: leave "
                     "location_ids empty, and tell the tap's developers"
                 )
                 raise UnexpectedAnswerError(msg)
