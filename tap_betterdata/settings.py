@@ -255,6 +255,7 @@ def check(
     errors = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(config)
     if faults := [_fault(error, names, secrets) for error in errors]:
         raise SettingsError("; ".join(faults))
+    check_batches(config.get("batch_config") or {})
     url = config.get("api_url", API_URL)
     check_url(url)
     if url.startswith("https"):
@@ -355,6 +356,23 @@ def _meant(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, known, 1)
     shown = redact(repr(name))
     return f"{shown} (did you mean {near[0]}?)" if near else shown
+
+
+def check_batches(batches: Mapping[str, Any]) -> None:
+    """Check that batch files have a place and a format; none is fine, too.
+
+    Args:
+        batches: The setting `batch_config`.
+
+    Raises:
+        SettingsError: If a part is missing.
+    """
+    needed = {"encoding.format": "jsonl", "storage.root": "file:///srv/batches"}
+    for path, example in needed.items() if batches else ():
+        part, name = path.split(".")
+        if not (batches.get(part) or {}).get(name):
+            msg = f"batch_config.{path} is missing: set it, such as to {example}"
+            raise SettingsError(msg)
 
 
 def check_url(url: str) -> None:

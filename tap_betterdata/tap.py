@@ -18,6 +18,8 @@ from singer_sdk.helpers.capabilities import (
     PluginCapabilities,
     TapCapabilities,
 )
+from singer_sdk.mapper import RemoveRecordTransform
+from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_betterdata import streams
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
+    from singer_sdk.singerlib import CatalogEntry
 
 # How long a write that goes on may keep a signal from ending the run.
 _WRITE_SECONDS = 3.0
@@ -58,6 +61,10 @@ _WRITE_SECONDS = 3.0
 _TWICE_SECONDS = 1.0
 # What shells report for a command that a signal ended.
 _SIGNAL_EXIT = 128
+
+
+def _is_selected(entry: CatalogEntry) -> bool:
+    return bool(entry.metadata.resolve_selection().get((), True))
 
 
 class _KeyTest(streams.InventoryStream):
@@ -152,8 +159,7 @@ class TapBetterData(Tap):
         missing = [
             name
             for name, entry in (self.input_catalog or {}).items()
-            if name not in self.streams
-            and entry.metadata.resolve_selection().get((), True)
+            if name not in self.streams and _is_selected(entry)
         ]
         if missing:
             msg = (
@@ -161,6 +167,22 @@ class TapBetterData(Tap):
                 f"this tap does not have: it has {', '.join(self.streams)}"
             )
             raise SettingsError(msg)
+
+    @property
+    @override
+    def catalog(self) -> Catalog:
+        """What is selected: stream maps are made of it, and of nothing else."""
+        entries = filter(_is_selected, super().catalog.streams)
+        return Catalog((entry.tap_stream_id, entry) for entry in entries)
+
+    @override
+    def setup_mapper(self) -> None:
+        """Set up the stream maps; a stream that they drop is not read."""
+        super().setup_mapper()
+        for name, stream_maps in self.mapper.stream_maps.items():
+            is_dropped = all(isinstance(m, RemoveRecordTransform) for m in stream_maps)
+            if is_dropped and name in self.streams:
+                self.streams[name].selected = False
 
     def _find_window(self) -> tuple[date, date]:
         today = datetime.now(tz=UTC).date()
@@ -328,7 +350,7 @@ class TapBetterData(Tap):
             if isinstance(writer, LineWriter):
                 writer.on_signal = None
             if self.state:
-                self.state_writer.write_state(self.state)
+                self.write_message(StateMessage(self.state))
             self._end(f"{said}: run again, it goes on from the state.", code)
 
         def give_up() -> None:

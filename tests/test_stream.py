@@ -247,6 +247,55 @@ def test_stream_maps_shape_the_records(tap: Runner, sandbox: Sandbox) -> None:
     assert stock == expected
 
 
+ONE = {"id": "id", "__else__": None}
+
+
+@pytest.mark.parametrize(
+    "maps",
+    [
+        {"inventory_analytics": None, "inventory_analytics_categories": None},
+        {"inventory_analytics*": "__NULL__"},
+        {"inventory": ONE, "inventory_atp*": {}, "__else__": None},
+    ],
+)
+def test_a_stream_that_a_map_drops_is_not_read(
+    tap: Runner, sandbox: Sandbox, maps: dict[str, Any]
+) -> None:
+    before = tap(config_for(sandbox, end_date="2025-01-31")).check()
+    state = before.of("STATE")[-1]["value"]
+    sandbox.requests.clear()
+    outcome = tap(config_for(sandbox, stream_maps=maps), state=state).check()
+    assert ANALYTICS not in {request.path for request in sandbox.requests}
+    after = outcome.of("STATE")[-1]["value"]
+    for stream in ("inventory_analytics", "inventory_analytics_categories"):
+        assert after["bookmarks"][stream] == state["bookmarks"][stream]
+    # Without the map, nothing is missing.
+    rows = tap(config_for(sandbox), state=after).check().records("inventory_analytics")
+    assert {row["periodFrom"] for row in rows} >= {"2025-02-01"}
+
+
+def test_a_stream_that_one_of_two_maps_drops_is_read(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    maps = {"inventory": None, "stock": {"__source__": "inventory", **ONE}}
+    config = config_for(sandbox, stream_maps=maps)
+    outcome = tap(config, catalog=catalog_of("inventory")).check()
+    keys = expected_keys(sandbox.company, PERIODS)["inventory"]
+    assert keys_of("inventory", outcome.records("stock")) == keys
+    assert not outcome.of("SCHEMA", "inventory")
+
+
+@pytest.mark.parametrize("name", ["inventory_analytics", "inventory_a*", "*"])
+def test_a_map_of_what_is_not_selected_is_ignored(
+    tap: Runner, sandbox: Sandbox, name: str
+) -> None:
+    maps = {name: {"locationId": "locationId + '!'"}}
+    catalog = catalog_of("inventory")
+    outcome = tap(config_for(sandbox, stream_maps=maps), catalog=catalog).check()
+    ends = {row["locationId"][-1] for row in outcome.records("inventory")}
+    assert ends == ({"!"} if name == "*" else {"1", "2"})
+
+
 def test_mapped_decimals_keep_their_digits(tap: Runner, sandbox: Sandbox) -> None:
     sandbox.company.update("item_0000001", unitCost=Decimal("10.50"))
     maps = {"inventory": {"id": "id", "unitCost": "unitCost", "__else__": None}}
@@ -434,6 +483,7 @@ SYNC_RECORDS = (
     "(self, context: 'types.Context | None' = None, *, write_messages: 'bool' = True)"
     " -> 't.Generator[dict, t.Any, t.Any]'"
 )
+SCHEMA_MESSAGE = "(self) -> 'None'"
 TERMINATION = "(self, signum: 'int', frame: 'FrameType | None') -> 'None'"
 
 
@@ -441,6 +491,7 @@ TERMINATION = "(self, signum: 'int', frame: 'FrameType | None') -> 'None'"
     ("owner", "name", "signature"),
     [
         (Stream, "_sync_records", SYNC_RECORDS),
+        (Stream, "_write_schema_message", SCHEMA_MESSAGE),
         (Tap, "_handle_termination", TERMINATION),
     ],
 )

@@ -218,6 +218,7 @@ class ApiStream(RESTStream[int]):
             response = self.requests_session.send(request)
             if response.status_code != _TOO_MANY_REQUESTS:
                 return response
+            self.retries += 1
 
     def _prepare(self, params: Mapping[str, Any]) -> requests.PreparedRequest:
         request = self.get_http_request(page=PageContext(params, None))
@@ -341,10 +342,11 @@ class ApiStream(RESTStream[int]):
     def backoff_handler(self, details: Details) -> None:
         """Say why and when a request is sent again."""
         self.retries += 1
-        said = self._say(details["exception"])
+        _, context = details["args"]
         self.logger.warning(
-            "%s. Trying again in %.1f s (retry %d of %d).",
-            f"{said[:1].upper()}{said[1:]}",
+            "%s: %s. Trying again in %.1f s (retry %d of %d).",
+            describe_request(self.name, context, context.get("page")),
+            self._say(details["exception"]),
             details["wait"],
             details["tries"],
             self.backoff_max_tries() - 1,

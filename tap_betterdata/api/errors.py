@@ -140,6 +140,16 @@ class BadRequestError(RejectedError):
     """The API says that a request is wrong (400): another one may not be."""
 
 
+class OutputError(TapError):
+    """Standard output takes nothing more."""
+
+    ends_run = True
+
+
+class StorageError(TapError):
+    """A file with what was read can't be written."""
+
+
 class ValueUnreadableError(TapError):
     """A record holds a value that can't be read as what its field is."""
 

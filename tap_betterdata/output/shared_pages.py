@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar, cast
+from contextlib import suppress
+from io import BytesIO
+from typing import IO, Any, Generic, TypeVar, cast
 
 from tap_betterdata.api.decoding import decode
+from tap_betterdata.api.errors import StorageError
 from tap_betterdata.output.writer import encode_line
 
 T = TypeVar("T", bound=Mapping[str, Any])
@@ -23,7 +26,10 @@ class SharedPages(Generic[T]):
 
     def __init__(self) -> None:
         """Make it empty; its file is gone with it."""
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as self
+        try:
+            self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as self
+        except OSError as error:
+            raise _no_room(error) from error
         self.whole = False
         self.failed = True
 
@@ -35,9 +41,20 @@ class SharedPages(Generic[T]):
 
         Yields:
             The same answers.
+
+        Raises:
+            StorageError: If there is no room for them.
         """
         for answer in answers:
-            self._file.write(encode_line(answer))
+            try:
+                self._file.write(encode_line(answer))
+                self._file.flush()
+            except OSError as error:
+                # With half an answer in it, it is of no use to anybody.
+                with suppress(OSError):
+                    self._file.close()
+                self._file = BytesIO()
+                raise _no_room(error) from error
             yield answer
 
     def read(self) -> Iterator[T]:
@@ -49,3 +66,11 @@ class SharedPages(Generic[T]):
         self._file.seek(0)
         for line in self._file:
             yield cast("T", decode(line))
+
+
+def _no_room(error: OSError) -> StorageError:
+    folder = f" in {tempfile.tempdir}" if tempfile.tempdir else ""
+    return StorageError(
+        f"No room{folder} for pages that two streams share ({error.strerror}): set "
+        "TMPDIR to a folder with more, or select one of the two"
+    )

@@ -10,13 +10,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
-from singer_sdk.singerlib import ActivateVersionMessage, RecordMessage
+from singer_sdk.singerlib import ActivateVersionMessage, RecordMessage, StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_betterdata.api.client import ApiStream
 from tap_betterdata.api.errors import (
     IncompleteRunError,
     InexactError,
+    StorageError,
     TapError,
     UnexpectedAnswerError,
     describe_request,
@@ -33,6 +34,7 @@ from tap_betterdata.state.bookmarks import Bookmarks
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
 
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.tap_base import Tap
 
@@ -45,6 +47,8 @@ Partition = dict[str, Any]
 # run is cut short is what was read since.
 STATE_EVERY_PAGES = 10
 STATE_EVERY_SECONDS = 10.0
+# How often a state that is large next to the rows is written.
+LARGE_STATE_EVERY_SECONDS = 60.0
 
 
 class RowsPage(TypedDict):
@@ -89,6 +93,7 @@ class BetterDataStream(ApiStream):
         self.least_requests = 0
         self.complete = True
         self.failed = False
+        self._awaits_first_page = False
         self._pages_since_state = 0
         self._state_written = time.monotonic()
 
@@ -222,6 +227,7 @@ class BetterDataStream(ApiStream):
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for batch in self.batches():
+                    self._begin()
                     if write_messages:
                         self._write(batch)
                         self._write_state_now_and_then()
@@ -230,6 +236,8 @@ class BetterDataStream(ApiStream):
                     yield from batch
                     if self.is_dry_run and self.rows:
                         break
+                if not self.failed:
+                    self._begin()
         except TapError as error:
             if self.is_dry_run:
                 raise
@@ -240,6 +248,39 @@ class BetterDataStream(ApiStream):
         if write_messages:
             self._activate_version()
             self._write_state()
+
+    @override
+    def _write_schema_message(self) -> None:
+        """Wait with SCHEMA until the first page has come.
+
+        Where a target rewrites its files, it does so at SCHEMA: a run that brings
+        nothing must leave them alone. There is no public hook for it.
+        """
+        if not self._awaits_first_page:
+            super()._write_schema_message()
+
+    def _begin(self) -> None:
+        if self._awaits_first_page:
+            self._awaits_first_page = False
+            self._write_schema_message()
+
+    @override
+    def get_batches(
+        self, batch_config: BatchConfig, context: Context | None = None
+    ) -> Iterator[tuple[BaseBatchFileEncoding, list[str]]]:
+        """Write the stream into files; one that can't be written costs no other."""
+        try:
+            yield from super().get_batches(batch_config, context)
+        except OSError as error:
+            root = batch_config.storage.root
+            msg = (
+                f"{self.name}: no batch file can be written to {root!r} "
+                f"({error.strerror or error}): make room, or set "
+                "batch_config.storage.root to another folder"
+            )
+            self.record_gap(StorageError(redact(msg)))
+            # They may cover rows that are in no file.
+            del self.bookmarks
 
     @cached_property
     def deselected(self) -> frozenset[str]:
@@ -355,15 +396,21 @@ class BetterDataStream(ApiStream):
 
     def _write_state_now_and_then(self) -> None:
         self._pages_since_state += 1
-        now = time.monotonic()
-        if (
-            self._pages_since_state >= STATE_EVERY_PAGES
-            or now - self._state_written >= STATE_EVERY_SECONDS
-        ):
-            self._pages_since_state, self._state_written = 0, now
+        seconds = time.monotonic() - self._state_written
+        writer = self.tap.message_writer
+        if isinstance(writer, LineWriter) and writer.is_state_large:
+            # It grows with the locations, and each of them would write it anew.
+            is_due = seconds >= LARGE_STATE_EVERY_SECONDS
+        else:
+            is_due = (
+                self._pages_since_state >= STATE_EVERY_PAGES
+                or seconds >= STATE_EVERY_SECONDS
+            )
+        if is_due:
             self._write_state()
 
     def _write_state(self) -> None:
+        self._pages_since_state, self._state_written = 0, time.monotonic()
         self.checkpoint()
         self.tap.state_writer.write_state(self.tap.state)
 
@@ -380,8 +427,11 @@ class BetterDataStream(ApiStream):
         self,
         context: Context | None = None,  # noqa: ARG002
     ) -> None:
-        """Keep the SDK from adding to the state: bookmarks are the stream's own."""
-        return
+        """Keep the SDK from adding to the state: bookmarks are the stream's own.
+
+        The SDK calls this when it begins to read the stream.
+        """
+        self._awaits_first_page = True
 
     @override
     def log_sync_costs(self) -> None:
@@ -406,6 +456,8 @@ class BetterDataStream(ApiStream):
         if self.name == next(reversed(self.tap.streams)):
             if not any(stream.selected for stream in self.tap.streams.values()):
                 self.logger.warning("No stream is selected: nothing was read.")
+            # Even if it says nothing new: targets forget it when a record comes.
+            self.tap.write_message(StateMessage(self.tap.state))
             self.run.finish()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_betterdata.api.errors import UnavailableError
+from tap_betterdata.output.writer import encode_line
 from tap_betterdata.sandbox import Sandbox
 from tap_betterdata.streams.base import BetterDataStream
 from tap_betterdata.streams.inventory import InventoryStream
@@ -239,6 +240,7 @@ def test_the_summary_counts_every_request(tap: Runner, sandbox: Sandbox) -> None
     outcome = tap(config_for(sandbox), catalog=catalog_of("inventory")).check()
     (line,) = (line for line in outcome.lines("INFO") if " rows, " in line)
     assert f"{len(sandbox.requests)} requests (the least possible: 3)" in line
+    assert "4 of them retries" in line
 
 
 @endpoints
@@ -370,7 +372,36 @@ def test_each_retry_says_why(tap: Runner, sandbox: Sandbox) -> None:
     check_complete(outcome, sandbox)
     lines = outcome.lines("WARNING")
     assert len(lines) == 2
-    assert all("The API answered 503 SERVICE_UNAVAILABLE" in line for line in lines)
+    assert all(
+        line.startswith("inventory, page 1: the API answered 503 SE") for line in lines
+    )
+
+
+def test_each_of_many_retries_names_its_request(tap: Runner, sandbox: Sandbox) -> None:
+    for path in ENDPOINTS:
+        for location in sandbox.company.location_ids:
+            sandbox.faults.add(503, path=path, location=location)
+    places = [*sandbox.company.location_ids]
+    outcome = tap(config_for(sandbox, location_ids=places))
+    check_complete(outcome, sandbox)
+    named = {line.split(": the API", 1)[0] for line in outcome.lines("WARNING")}
+    assert len(named) == len(ENDPOINTS) * len(places)
+    assert {f"inventory_atp, location {place}, page 1" for place in places} <= named
+
+
+@pytest.mark.parametrize("total", [10**17, 10**18 - 1])
+def test_a_total_beyond_all_measure_is_no_hang(
+    tap: Runner, sandbox: Sandbox, total: int
+) -> None:
+    row = next(iter(sandbox.company.items()))
+    numbers = {"page": 1, "limit": 100, "total": total, "totalPages": total}
+    body = encode_line({"items": [row], "pagination": numbers})
+    sandbox.faults.add("raw", times=None, path="/inventory", body=body)
+    limits = {"requests_per_minute": 100, "requests_per_hour": 1000}
+    config = config_for(sandbox, **limits)
+    outcome = tap(config, catalog=catalog_of("inventory"))
+    assert f"at least {total - 1} of {total} rows are missing" in outcome.failure
+    assert any("requests to make" in line for line in outcome.lines("INFO"))
 
 
 def test_requests_are_sent_as_documented(tap: Runner, sandbox: Sandbox) -> None:
