@@ -15,7 +15,8 @@ from jsonschema import SchemaError
 from singer_sdk.singerlib import Catalog
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from tap_betterdata.api.errors import SettingsError, redact
+from tap_betterdata.api.errors import SettingsError
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 
 if TYPE_CHECKING:
@@ -209,7 +210,8 @@ def check_certificates() -> None:
     names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     name = next(filter(os.environ.get, names), None)
     if name and not Path(os.environ[name]).exists():
-        msg = f"{name} is {os.environ[name]!r}: there is no such file of certificates"
+        path = redact(repr(os.environ[name]))
+        msg = f"{name} is {path}: there is no such file of certificates"
         raise SettingsError(msg)
 
 

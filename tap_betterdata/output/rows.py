@@ -12,7 +12,8 @@ from operator import itemgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_betterdata.api.errors import ValueUnreadableError, redact
+from tap_betterdata.api.errors import ValueUnreadableError
+from tap_betterdata.api.redaction import quote
 
 if TYPE_CHECKING:
     import logging
@@ -154,14 +155,14 @@ class RowReader:
                 if record.get(key) is None:
                     raise _missing_key(key)
         except _UnreadableError as error:
-            named = ", ".join(f"{key} {row.get(key)!r:.60}" for key in self._keys)
+            named = ", ".join(f"{key} {quote(row.get(key))}" for key in self._keys)
             msg = (
                 f"{self._stream}: the record with {named} holds "
-                f"{error.value!r:.60} in the field {error.field}, which is not "
+                f"{quote(error.value)} in the field {error.field}, which is not "
                 f"{error.wanted}. Nothing is guessed: have the value mended in Better "
                 "Data, or deselect the field."
             )
-            raise ValueUnreadableError(redact(msg)) from None
+            raise ValueUnreadableError(msg) from None
         return record
 
     def _compile(
@@ -245,7 +246,7 @@ class RowReader:
                 text = _text(value, path)
                 self._warn(
                     path,
-                    f"the field {path} holds {redact(repr(text))[:60]}, which is no "
+                    f"the field {path} holds {quote(text)}, which is no "
                     "date or time: it is sent as null, here and in every such record.",
                 )
                 return None
@@ -279,10 +280,11 @@ def elements(row: Row, name: str, where: str) -> list[Row]:
     if isinstance(value, list) and all(isinstance(element, dict) for element in value):
         return value
     msg = (
-        f"{where}: {value!r:.60} in the field {name} is not a list of objects. Nothing "
-        "is guessed: have the value mended in Better Data, or deselect the stream."
+        f"{where}: {quote(value)} in the field {name} is not a list of objects. "
+        "Nothing is guessed: have the value mended in Better Data, or deselect the "
+        "stream."
     )
-    raise ValueUnreadableError(redact(msg))
+    raise ValueUnreadableError(msg)
 
 
 class _UnreadableError(Exception):

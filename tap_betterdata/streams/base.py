@@ -18,11 +18,12 @@ from tap_betterdata.api.errors import (
     IncompleteRunError,
     InexactError,
     RefusedError,
+    StorageError,
     TapError,
     UnexpectedAnswerError,
     describe_request,
-    redact,
 )
+from tap_betterdata.api.redaction import quote
 from tap_betterdata.compat import override
 from tap_betterdata.output.rows import RowReader
 from tap_betterdata.output.shared_pages import SharedPages
@@ -118,7 +119,11 @@ class BetterDataStream(ApiStream):
         """
         kept = self.run.shared_pages.get(self.path)
         if kept is not None:
-            yield from kept.read()
+            try:
+                yield from kept.read()
+            except StorageError as error:
+                error.args = (f"{self.name}: {error}",)
+                raise
             if not kept.whole:
                 kind = IncompleteRunError if kept.failed else InexactError
                 msg = f"{self.name}: as the other stream of {self.path}"
@@ -239,12 +244,12 @@ class BetterDataStream(ApiStream):
         for record in records:
             key = tuple([record[name] for name in self.primary_keys])
             if key in known:
-                named = ", ".join(f"{n} {record[n]!r:.60}" for n in self.primary_keys)
+                named = ", ".join(f"{n} {quote(record[n])}" for n in self.primary_keys)
                 msg = (
                     f"{self.name}: two records with {named} in one answer. Nothing is "
                     "guessed: tell the tap's developers"
                 )
-                raise UnexpectedAnswerError(redact(msg))
+                raise UnexpectedAnswerError(msg)
             known.add(key)
 
     @override
