@@ -36,6 +36,7 @@ _TEXTS = (
     "replication-key",
     "forced-replication-method",
 )
+_LISTS_OF_TEXTS = ("key_properties", "table-key-properties", "valid-replication-keys")
 # More than any file for the tap has; far from what Python can't walk through.
 _MAX_DEPTH = 64
 
@@ -132,6 +133,9 @@ def check_catalog(source: str, content: dict[str, Any]) -> None:
             parts = [stream, *(part["metadata"] for part in stream.get("metadata", []))]
             texts = [part.get(name) for part in parts for name in _TEXTS]
             is_catalog &= all(isinstance(text, str | None) for text in texts)
+            lists = [part.get(name) or [] for part in parts for name in _LISTS_OF_TEXTS]
+            is_catalog &= all(isinstance(part, list) for part in lists)
+            is_catalog &= all(isinstance(text, str) for part in lists for text in part)
             DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(stream.get("schema", {}))
     except (AttributeError, KeyError, SchemaError, TypeError, ValueError):
         is_catalog = False

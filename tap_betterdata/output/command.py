@@ -34,12 +34,15 @@ class SafeFormatter(logging.Formatter):
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        """Format a log record; the lines of a traceback are indented."""
+        """Format a log record; tracebacks are for developers, and are indented."""
         said = record.getMessage()
         safe = printable(blank(said))
         if safe != said:
             record = copy(record)
             record.msg, record.args = safe, ()
+        if not logging.getLogger(record.name).isEnabledFor(logging.DEBUG):
+            record = copy(record)
+            record.exc_info = record.exc_text = record.stack_info = None
         lines = blank(self._inner.format(record)).splitlines()
         return "\n    ".join(map(printable, lines))
 
