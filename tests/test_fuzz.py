@@ -274,7 +274,7 @@ def check(outcome: Outcome, server: OddServer) -> None:
         assert secret not in outcome.stderr
 
 
-def batches(part: float) -> Any:
+def batches(part: float) -> pytest.MarkDecorator:
     """Cut a part of all examples into batches."""
     count = round(EXAMPLES * part)
     return pytest.mark.parametrize("first", range(0, count, BATCH))
