@@ -194,9 +194,9 @@ SCHEMA: dict[str, Any] = {
             title="Maximum extra requests",
             description=(
                 "How many requests beyond the least a list may take when it moves "
-                "while it is read. Default: as many as the list has pages for a list "
-                "that the API sorts; a tenth of its pages, at least 10, for one that "
-                "it doesn't sort."
+                "while it is read. Default: as many as the list has pages and 10 more "
+                "for a list that the API sorts; a tenth of its pages, at least 10, for "
+                "one that it doesn't sort."
             ),
         ),
         th.Property(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -59,13 +60,15 @@ class ApiSession(requests.Session):
         return response
 
     def _exchange(self, request: requests.PreparedRequest) -> requests.Response:
-        ends = time.monotonic() + self._deadline
+        began = time.monotonic()
+        ends = began + self._deadline
         url = str(request.url)
         try:
             # Not by `Session.send`: there are no hooks, cookies or redirects to heed.
             response = self.get_adapter(url).send(request, **self._settings_for(url))
             with closing(response.raw):
                 response.raw = read_body(response, ends)
+            response.elapsed = timedelta(seconds=time.monotonic() - began)
         # Over an odd answer the HTTP libraries raise anything, MemoryError included.
         except Exception as error:
             if time.monotonic() >= ends:

@@ -86,15 +86,16 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
             version: The table version that they belong to, if there is one.
             extracted: When they were read.
         """
-        fields: dict[str, Any] = {} if version is None else {"version": version}
-        fields["time_extracted"] = write_stamp(extracted)
-        message = {"type": "RECORD", "stream": stream, "record": 0}
-        head = encode_line(message).removesuffix(b"0}\n")
-        tail = b"," + encode_line(fields).removeprefix(b"{")
-        # JSON of one line has no line breaks: where the records' lines end, there goes
-        # what all messages have in common, which is encoded once that way.
-        lines = encode_lines(list(records)).replace(b"\n", tail + head)
-        self._write((head + lines).removesuffix(head))
+        beside: dict[str, Any] = {} if version is None else {"version": version}
+        beside["time_extracted"] = write_stamp(extracted)
+        self._write(
+            encode_lines(
+                [
+                    {"type": "RECORD", "stream": stream, "record": record, **beside}
+                    for record in records
+                ]
+            )
+        )
 
     def _write(self, lines: bytes) -> None:
         with self._uninterrupted():

@@ -33,6 +33,7 @@ from tap_betterdata.pagination.page import (
     earlier,
 )
 from tap_betterdata.pagination.prefetch import Prefetch, Prefetcher
+from tap_betterdata.pagination.reading import Newest, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -62,106 +63,6 @@ class PageSizeError(Exception):
 
 class ExtraSpentError(Exception):
     """The list moves so much that the requests it may cost are spent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Newest:
-    """What the page with the newest rows said, at its moment.
-
-    Attributes:
-        keys: Of its rows.
-        stamps: Of its rows, newest first.
-        total: How many rows the list had.
-        settled: What changes later is stamped later.
-    """
-
-    keys: list[str]
-    stamps: list[datetime]
-    total: int
-    settled: datetime
-
-    @property
-    def oldest(self) -> datetime:
-        """The time stamp of its last row."""
-        return self.stamps[-1]
-
-    @property
-    def ahead(self) -> int:
-        """How many of its rows are newer than its last one, so need no other page."""
-        return sum(stamp > self.oldest for stamp in self.stamps)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the list has no rows."""
-        return not self.keys
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it holds the whole list."""
-        return len(self.keys) >= self.total
-
-    @property
-    def unsettled(self) -> int:
-        """How many of its rows are newer than `settled`."""
-        return sum(stamp > self.settled for stamp in self.stamps)
-
-    def contradicts(self, keys: list[str], stamps: list[datetime]) -> bool:
-        """Say whether rows that came since ought to have stood on this page.
-
-        Args:
-            keys: Of the rows.
-            stamps: Of the rows, oldest first.
-        """
-        if not stamps or stamps[-1] <= self.oldest:
-            return False
-        return any(
-            self.oldest < stamp <= self.settled and key not in self.keys
-            for key, stamp in zip(keys, stamps, strict=True)
-        )
-
-
-@dataclass(slots=True)
-class Reading:
-    """What one reading of the newest end came by, to hold the next one against it.
-
-    Attributes:
-        newest: Its first page.
-        until: What it goes down to; None for the whole list.
-        totals: All totals that came with its pages.
-        wanted: Stands for its rows that are newer than `until`.
-        unsettled: Stands for its rows that are newer than its `settled`.
-    """
-
-    newest: Newest
-    until: datetime | None
-    totals: set[int] = field(default_factory=set)
-    wanted: int = 0
-    unsettled: int = 0
-
-    def see(self, total: int, keys: list[str], stamps: list[datetime]) -> None:
-        """Take note of a page of the oldest rows."""
-        self.totals.add(total)
-        for version in zip(keys, stamps, strict=True):
-            if self.until is None or version[1] > self.until:
-                self.wanted += hash(version)
-            if version[1] > self.newest.settled:
-                self.unsettled += hash(version)
-
-    @property
-    def is_one_answer(self) -> bool:
-        """Whether all of it was on the first page, so that nothing moved meanwhile."""
-        return self.newest.is_whole or (
-            self.until is not None and self.newest.oldest <= self.until
-        )
-
-    def repeats(self, before: Reading) -> bool:
-        """Say whether nothing at all moved since the reading before."""
-        return (
-            self.newest.keys == before.newest.keys
-            and self.newest.stamps == before.newest.stamps
-            and self.totals == before.totals == {self.newest.total}
-            and self.wanted == before.unsettled
-        )
 
 
 @dataclass
@@ -255,9 +156,7 @@ class SortedList:
         What came in since is newer than `settled` and not on the first page.
         """
         came = self.sent.settled_keys + newest.unsettled
-        return newest.is_whole or (
-            newest.oldest <= newest.settled and came == newest.total
-        )
+        return newest.is_whole or came == newest.total
 
     def _read_until_exact(self, reading: Reading, *, is_exact: bool) -> Iterator[Batch]:
         """Read the newest end over and over, until all rows of one moment have come."""
@@ -270,7 +169,7 @@ class SortedList:
             except ExtraSpentError:
                 break
             came, total = len(self.sent.keys), reading.newest.total
-            is_exact = (reading.is_one_answer and came >= total) or (
+            is_exact = reading.is_one_answer or (
                 reading.repeats(before) and came == total
             )
         if not is_exact:
@@ -360,7 +259,7 @@ class SortedList:
         number = count_pages(left, self.size)
         # Those that came on the page with the newest rows may come once more.
         expected = set(reading.newest.keys) if reading else set()
-        may_fly = until is None and self.prefetcher.executor is not None
+        sequential = until is not None or self.prefetcher.executor is None
         ahead: Prefetch[int, Page] | None = None
         first_newest = previous = None
         try:
@@ -378,7 +277,7 @@ class SortedList:
                 )
                 expected.difference_update(keys)
                 if has_moved:
-                    may_fly = False
+                    sequential = True
                     self._throw_away(ahead)
                     ahead = None
                 if not keys:
@@ -398,8 +297,8 @@ class SortedList:
                 previous = stamps[0]
                 first_newest = first_newest or stamps[-1]
                 # A run that goes on can't tell at first what moved since it was cut.
-                is_calm = reading is not None or previous < first_newest
-                if may_fly and ahead is None and is_calm:
+                is_clear = reading is not None or previous < first_newest
+                if not (sequential or ahead) and is_clear:
                     ahead = self.prefetcher.ahead(
                         lambda number: self.request("asc", number, self.size),
                         range(number, 0, -1),

@@ -254,6 +254,24 @@ def test_the_tests_that_are_named_are_there(page: Path) -> None:
         assert f"def {name}(" in file.read_text(encoding="utf-8"), f"{path}::{name}"
 
 
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/how-it-works.md"])
+def test_the_modules_that_are_named_are_there(page: str) -> None:
+    text = (dev.ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"[\w/]+\.py\b", text))
+    assert named
+    for name in named:
+        assert next(dev.ROOT.glob(name), None) or next(
+            (dev.ROOT / "tap_betterdata").rglob(name), None
+        ), name
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/how-it-works.md"])
+def test_the_rooms_are_named(page: str) -> None:
+    text = (dev.ROOT / page).read_text(encoding="utf-8")
+    rooms = {path.parent.name for path in (dev.ROOT / "tap_betterdata").glob("*/*.py")}
+    assert {room for room in rooms if f"{room}/" in text} >= rooms - {"sandbox"}
+
+
 def test_each_assumption_names_its_tests_or_that_there_can_be_none() -> None:
     rows = [line for line in read("assumptions.md").splitlines() if line[:2] == "| "]
     for row in rows:

@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_betterdata.pagination.page import Checkpoint, NotSortedError
+from tap_betterdata.pagination.prefetch import Prefetcher
 from tests.pagination.model import (
     EPOCH,
     LOOKBACK,
     Change,
     CutError,
+    Flight,
     Row,
     Server,
     Target,
@@ -409,6 +411,62 @@ def test_a_run_for_what_changed_goes_on_as_such() -> None:
     assert len(server.asked) <= 7
 
 
+def test_a_list_that_shrank_costs_what_is_left() -> None:
+    server = Server(ages(90))
+    target = Target(server)
+    server.cut = 3
+    with pytest.raises(CutError):
+        target.run()
+    server.apply(Change(0, "delete", 0.0, rows=87))
+    server.asked.clear()
+    target.run()
+    assert not target.missing()
+    # A page behind its end, the last one, and the newest.
+    assert len(server.asked) <= 4
+
+
+def test_what_moved_is_there_after_a_first_run() -> None:
+    server = Server(ages(40), changes=[Change(5, "update", 0.0, rows=3)])
+    target = Target(server)
+    target.run()
+    assert not target.missing()
+
+
+def test_rows_that_are_newer_than_settled_are_counted() -> None:
+    server = Server([30.0, 60.0, *ages(298)], size=10)
+    for is_full_table in (True, False):
+        server.asked.clear()
+        target = Target(server, limit=10, is_full_table=is_full_table)
+        assert not target.run().doubts
+        assert len(server.asked) == 31
+
+
+def test_rows_that_came_before_it_began_again_prove_nothing() -> None:
+    # Page 5 is read, page 3 is clamped; then a row of page 5 goes, and the oldest one
+    # moves to the newest end: as many rows came as the total says, but not that one.
+    changes = [Change(5, "delete", 0.9), Change(7, "update", 0.0)]
+    server = Server(ages(30), size=6, lie=clamp(4, 4), changes=changes)
+    target = Target(server, limit=6, is_full_table=True)
+    assert not target.run().doubts
+    assert not {row.id for row in server.rows.values()} - {r.id for r in target.sent}
+
+
+def test_several_requests_are_in_flight() -> None:
+    flight = Flight()
+    submitted: list[int] = []
+    submit = flight.submit
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        submitted.append(1)
+        return submit(*args, **kwargs)
+
+    flight.submit = counted  # type: ignore[method-assign]
+    target = Target(Server(ages(30)))
+    target.run(prefetcher=Prefetcher(flight, 4))
+    # All but the newest page and the first of the oldest.
+    assert len(submitted) == 9
+
+
 # The server is checked
 
 
@@ -432,6 +490,20 @@ def clamp(size: int, since: int = 1) -> Callable[[Page, Server], Page]:
 def test_a_limit_that_is_clamped(since: int, *, is_full_table: bool) -> None:
     server = Server(ages(30), size=6, lie=clamp(4, since))
     target = Target(server, limit=6, is_full_table=is_full_table)
+    assert not target.run().doubts
+    assert not target.missing()
+    if since == 1:
+        assert len(server.asked) == 8
+
+
+def test_a_page_that_looks_like_the_last_one_ends_nothing() -> None:
+    # Clamped to four, page 5 has as many rows as page 5 of six would: rows 17 to 20.
+    server = Server(ages(28), size=6)
+    target = Target(server, limit=6)
+    target.run()
+    server.apply(Change(0, "update", 0.0, rows=8))
+    server.answers += 2000
+    server.lie = clamp(4, server.answers + 2)
     assert not target.run().doubts
     assert not target.missing()
 
@@ -476,6 +548,62 @@ ORDERS: dict[str, Callable[[Row], Any]] = {
     "always oldest": lambda row: (row.updated or EPOCH, row.id),
     "none": lambda row: hash((row.id, 7)),
 }
+
+
+def within_pages(page: Page, server: Server) -> Page:
+    """Sort what stands on the page, and not the list."""
+    return replace(
+        page,
+        rows=sorted(
+            page.rows,
+            key=lambda row: row.updated,
+            reverse=server.asked[-1][0] == "desc",
+        ),
+    )
+
+
+def oldest_alone(page: Page, server: Server) -> Page:
+    """Sort the oldest rows first if that is asked for, and else by id."""
+    order, number = server.asked[-1]
+    rows = server.oldest_first() if order == "asc" else sorted(server.rows.values())
+    size = server.size
+    return replace(page, rows=rows[(number - 1) * size : number * size])
+
+
+def newest_alone(page: Page, server: Server) -> Page:
+    """Sort the newest rows first if that is asked for, and else by id."""
+    order, number = server.asked[-1]
+    rows = sorted(server.rows.values())
+    rows = server.oldest_first()[::-1] if order == "desc" else rows
+    size = server.size
+    return replace(page, rows=rows[(number - 1) * size : number * size])
+
+
+@pytest.mark.parametrize("lie", [within_pages, oldest_alone, newest_alone])
+@pytest.mark.parametrize("size", [1, 2, 5, 8])
+@pytest.mark.parametrize("is_full_table", [True, False])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_server_that_sorts_a_part_is_found_out(
+    lie: Callable[[Page, Server], Page], size: int, seed: int, *, is_full_table: bool
+) -> None:
+    random = Random(seed)  # noqa: S311 - nothing secret
+    stamps = [OLD + random.randrange(500) for _ in range(20)]
+    server = Server(stamps, size=size, order=ORDERS["id"])
+    target = Target(server, limit=size, is_full_table=is_full_table)
+    if seed % 2 and not is_full_table:
+        # It sorted when it was read first.
+        server.order = None
+        target.run()
+    server.lie = lie
+    for _ in range(3):
+        server.apply(Change(0, "update", random.random(), rows=random.randrange(3)))
+        server.answers += 2000
+        try:
+            reader = target.run()
+        except NotSortedError:
+            return
+        assert reader.doubts or not target.overdue()
+        assert reader.doubts or not (is_full_table and target.missing(steady=True))
 
 
 @pytest.mark.parametrize("order", ORDERS)
