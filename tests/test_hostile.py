@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_betterdata.api import transport
+from tap_betterdata.sandbox import Sandbox
 from tests.api.serving import CHUNKED, HEAD, Server, with_length
-from tests.running import Outcome, Runner, catalog_of
+from tests.e2e.truth import KEYS
+from tests.running import Outcome, Runner, catalog_of, config_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -56,6 +58,8 @@ def run(tap: Runner, *answers: Iterable[bytes], **settings: object) -> Outcome:
 
 def check_log(outcome: Outcome) -> None:
     """Check that the log obeys nobody, and doesn't hold the key."""
+    is_debug = logging.getLogger("tap-betterdata").isEnabledFor(logging.DEBUG)
+    assert ("Traceback" in outcome.stderr) <= is_debug
     for line in outcome.stderr.split("\n"):
         assert not line or line.isprintable()
         assert re.match(r"\d{4}-\d\d-\d\d [\d:,]+ \| [A-Z]+ +\| | {4}|$", line)
@@ -70,6 +74,7 @@ BROKEN = {
     "a negative chunk": CHUNKED + b"-5\r\n{}\r\n0\r\n\r\n",
     "a huge chunk": CHUNKED + b"99999999999999999999\r\n{}\r\n0\r\n\r\n",
     "an odd time to wait": refusal(b"503 No", {}, b"Retry-After: 1\x1f"),
+    "a header that is none": b"HTTP/1.1 500 No\r\n\xff: a\r\nno\x1bne\r\n\r\n{}",
     "no protocol": b"SSH-2.0-OpenSSH_9.6\x1b[2J\r\n",
     "an escape for a status": b"HTTP/1.1 2\x1b0 OK\r\n\r\n",
     "an odd encoding": with_length(b"{}", b"Content-Encoding: \x1b[31mbr"),
@@ -116,6 +121,19 @@ def test_an_answer_that_is_too_large_is_said_to_be(
         "inventory, page 1: the answer has more than 1 MiB, in 2 tries over 0 s. "
         "Lower page_size, then run again: it goes on from the state"
     )
+
+
+def test_an_answer_that_is_too_large_costs_no_other_stream(
+    tap: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_MIB", 1)
+    path = "/inventory/analytics"
+    with Sandbox(items=60) as sandbox:
+        sandbox.faults.add("raw", body="x" * (2 << 20), path=path, times=None)
+        outcome = tap(config_for(sandbox, max_retries=0))
+    assert outcome.failure.startswith("inventory_analytics, location loc_001")
+    for stream in KEYS:
+        assert bool(outcome.records(stream)) != ("analytics" in stream)
 
 
 def test_an_endless_number_of_pages_takes_no_time(tap: Runner) -> None:

@@ -107,8 +107,9 @@ def _forms(bare: str) -> Iterator[tuple[str, str]]:
     # Base64 has two alphabets.
     in_base64 = bare.translate(_URL_ALPHABET)
     for secret in SECRETS:
-        if form := _bare(secret):
-            yield form, bare
+        # What looks like an escape in a secret may have been escaped itself.
+        as_it_is = "".join(secret.replace("\\", "").split())
+        yield from ((form, bare) for form in (as_it_is, _bare(secret)) if form)
         content = secret.strip().encode("utf-8", "surrogatepass")
         for before in range(3):
             # What stands before and after changes the first and last few characters.

@@ -90,6 +90,11 @@ def test_no_answer_is_said_in_words(*, scheme: str, listens: bool, said: str) ->
         assert word not in line
 
 
+def test_an_error_without_words_is_named() -> None:
+    line = no_answer(requests.ConnectionError(MemoryError()), "there")
+    assert line.endswith("it broke: MemoryError")
+
+
 def hang_up(server: socket.socket) -> None:
     connection, _ = server.accept()
     connection.recv(1 << 16)

@@ -156,7 +156,7 @@ def test_a_key_that_a_cut_goes_through_is_blanked() -> None:
 def test_a_huge_text_takes_no_time(piece: str) -> None:
     hide([KEY])
     began = time.process_time()
-    redact(piece * 2_000_000)
+    assert len(blank(piece * 2_000_000)) < 100_000
     # It takes a few hundredths; what grows with the square would take hours.
     assert time.process_time() - began < 5
 
