@@ -238,3 +238,10 @@ def test_debugging_shows_neither(tap: Runner) -> None:
     outcome = run(tap, *answers, max_retries=len(bodies) - 1)
     assert "Traceback" in outcome.stderr
     assert "RetriableAPIError: the API answered 500" in outcome.stderr
+
+
+def test_a_name_that_is_odd_is_shown_safely(tap: Runner) -> None:
+    for name in ("\x1b[2J", f"a{FORGED}", "\u202e"):
+        outcome = tap(None, "--config", name)
+        assert outcome.failure.startswith("--config ")
+        check_log(outcome)
