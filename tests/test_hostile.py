@@ -199,6 +199,17 @@ def test_the_key_is_not_shown_where_the_server_repeats_it(
         assert not outcome.stderr.count(KEY[:12])
 
 
+def test_the_key_is_not_shown_where_a_period_is_cut(tap: Runner) -> None:
+    body = {"analytics": {"totalUnits": 1}, "period": {"from": KEY}}
+    with Server(*repeat([with_length(json.dumps(body).encode())], 9)) as server:
+        outcome = tap(
+            {"api_url": server.url, "api_key": KEY, "location_ids": ["loc_001"]},
+            catalog=catalog_of("inventory_analytics"),
+        )
+    assert "answered for a period from ***. It does not" in outcome.failure
+    assert KEY[:8] not in outcome.stderr
+
+
 def test_a_redirect_shows_its_host_alone(tap: Runner) -> None:
     to = b"Location: https://me:pass@host.invalid:8/path?token=secret#x"
     line = run(tap, [refusal(b"302 Found", {}, to)]).failure
