@@ -16,7 +16,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tap_betterdata.api.errors import StateError, redact
+from tap_betterdata.api.errors import StateError
+from tap_betterdata.api.redaction import quote
 from tap_betterdata.state.periods import GRANULARITIES
 
 _KEY = "replication_key"
@@ -359,7 +360,7 @@ def _is_location(context: object) -> bool:
 
 def _shape_error(stream: str, what: object) -> StateError:
     msg = (
-        f"The state of {stream} holds {redact(repr(what))[:120]}, which this version "
+        f"The state of {stream} holds {quote(what)}, which this version "
         "can't read. Run with the state that the tap wrote last, or without one "
         "(meltano run --full-refresh) to read everything again"
     )

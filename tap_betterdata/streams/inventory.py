@@ -10,8 +10,8 @@ from tap_betterdata.api.errors import (
     RefusedError,
     UnexpectedAnswerError,
     describe_request,
-    redact,
 )
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 from tap_betterdata.pagination.page import earlier
 from tap_betterdata.state.bookmarks import SORTED, UNSORTED, read_stamp, write_stamp
