@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -59,7 +60,8 @@ class ApiSession(requests.Session):
         return response
 
     def _exchange(self, request: requests.PreparedRequest) -> requests.Response:
-        ends = time.monotonic() + self._deadline
+        began = time.monotonic()
+        ends = began + self._deadline
         url = str(request.url)
         try:
             # Not by `Session.send`: there are no hooks, cookies or redirects to heed.
@@ -76,6 +78,8 @@ class ApiSession(requests.Session):
             if isinstance(error, requests.RequestException) and not is_header:
                 raise
             raise requests.ConnectionError(error) from error
+        # `Session.send` would have set it. It tells when the request was sent.
+        response.elapsed = timedelta(seconds=time.monotonic() - began)
         return response
 
     def _settings_for(self, url: str) -> dict[str, Any]:

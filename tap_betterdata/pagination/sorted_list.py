@@ -314,16 +314,17 @@ class SortedList:
             self._newest_pages.append(newest)
             rows = self._unsent(first, newest.keys, newest.stamps, until)
             first = None
-            if not reading.is_one_answer or newest.is_whole or self._turns(newest):
+            if not reading.is_one_answer:
                 break
+            # Before anything can go wrong: they count as sent from now on.
+            yield Batch(rows, bookmark=self.bookmark)
+            if newest.is_whole or self._turns(newest):
+                break
+            # So much may have moved since.
             if is_last_try:
                 msg = "does not sort the oldest rows first"
                 raise NotSortedError(msg)
-            # So much may have moved since.
-            yield Batch(rows, bookmark=self.bookmark)
-        if reading.is_one_answer:
-            yield Batch(rows, bookmark=self.bookmark)
-        else:
+        if not reading.is_one_answer:
             left = newest.total - newest.ahead
             checkpoint = Checkpoint(newest.settled, left)
             yield Batch(rows, checkpoint, self.bookmark)
@@ -368,6 +369,9 @@ class SortedList:
                 page = self._request("asc", number, ahead)
                 keys, stamps = self._check(page, reading)
                 total = page.total or 0
+                is_filled = total >= number * self.size
+                if is_filled and reading and number == count_pages(left, self.size):
+                    self._check_last(stamps, reading.newest)
                 known = len(self.sent.keys)
                 rows = self._unsent(page, keys, stamps, until)
                 again = len(keys) - (len(self.sent.keys) - known)
@@ -385,9 +389,6 @@ class SortedList:
                     # The list is much shorter now.
                     number = min(number - 1, count_pages(total, self.size))
                     continue
-                is_filled = total >= number * self.size
-                if is_filled and reading and number == count_pages(left, self.size):
-                    self._check_last(stamps, reading.newest)
                 is_safe = is_filled or number == 1
                 if is_safe:
                     checkpoint = Checkpoint(settled, (number - 1) * self.size)
@@ -433,13 +434,17 @@ class SortedList:
         stamps: list[datetime],
         until: datetime | None,
     ) -> list[Row]:
-        """Return the rows of a page that are to be sent, and note that they came."""
+        """Return the rows of a page that are to be sent, and note that they came.
+
+        Those that an earlier run has sent are not noted: if the list turns out not to
+        be sorted, they are sent again.
+        """
         add, content = self.sent.add, self.fields.content
         return [
             row
             for row, key, stamp in zip(page.rows, keys, stamps, strict=True)
-            if add(key, stamp, partial(content, row))
-            and (until is None or stamp > until)
+            if (until is None or stamp > until)
+            and add(key, stamp, partial(content, row))
         ]
 
     # The server is checked, not believed

@@ -39,6 +39,7 @@ class InventoryStream(LocatedStream, PagedStream):
     row_key = "id"
     replication_key = "updatedAt"
     max_limit = 100
+    state_fields = LocatedStream.state_fields | PagedStream.state_fields
     _learns = False
     _reached: datetime | None = None
 
