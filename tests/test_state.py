@@ -575,6 +575,119 @@ def test_an_unknown_field_is_named(
     assert "cursor" in json.dumps(state_of(outcome))
 
 
+# State of older versions
+
+
+def old_state(**fields: object) -> dict[str, Any]:
+    """Return the state of a version that noted the newest time stamp it had seen."""
+    place = {
+        "replication_key": "updatedAt",
+        "replication_key_value": "2026-01-01T12:00:00Z",
+        **fields,
+    }
+    return {"bookmarks": {"inventory": place}}
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def test_an_old_bookmark_is_taken_less_the_lookback_once(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    # One came to light late, after the old version had bookmarked a later one.
+    for number, minute in enumerate((9, 11), start=1):
+        stamp = (NOON - timedelta(minutes=minute)).isoformat()
+        sandbox.company.update(f"item_000000{number}", updatedAt=stamp)
+    sandbox.company.update("item_0000003", updatedAt=NOON.isoformat())
+    with time_machine.travel(NOON + timedelta(minutes=1)) as clock:
+        state = old_state(unstamped=["item_0000009"])
+        first = tap(config_for(sandbox), catalog=INVENTORY, state=state).check()
+        assert ids(first) == ["item_0000001", "item_0000003"]
+        assert not first.lines("WARNING")
+        assert "unstamped" not in inventory_of(first)
+        assert inventory_of(first)["order"] == "sorted"
+        clock.shift(timedelta(hours=1))
+        second = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(first))
+        # Its own bookmark is the server's time less the lookback.
+        assert ids(second.check()) == ["item_0000003"]
+        third = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(second))
+        assert not ids(third.check())
+        for outcome in (second, third):
+            assert not outcome.lines("WARNING")
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_old_note_of_a_cut_run_starts_over(
+    tap: Runner, sandbox: Sandbox, *, is_first: bool
+) -> None:
+    sandbox.company.update("item_0000003", updatedAt=NOON.isoformat())
+    rest = {"top": "2026-01-01T12:00:00Z", "reached": "2025-01-01T00:00:00Z", "rows": 9}
+    state = {"bookmarks": {"inventory": {"rest": rest}}}
+    if not is_first:
+        state = old_state(rest=rest)
+    outcome = tap(config_for(sandbox), catalog=INVENTORY, state=state).check()
+    assert len(ids(outcome)) == (600 if is_first else 1)
+    said = [line for line in outcome.lines("INFO") if "starting over" in line]
+    assert len(said) == 1
+    assert not outcome.lines("WARNING")
+    assert "rest" not in inventory_of(outcome)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"order": "up"},
+        {"order": ["sorted"]},
+        {"order": 3},
+        {"checkpoint": "2026-01-01T12:00:00Z"},
+        {"checkpoint": {"settled": "2026-01-01T12:00:00Z"}},
+        {"checkpoint": {"settled": "soon", "left": 3}},
+        {"checkpoint": {"settled": "2999-01-01T00:00:00Z", "left": 3}},
+        {"checkpoint": {"settled": "2026-01-01T12:00:00Z", "left": -1}},
+        {"checkpoint": {"settled": "2026-01-01T12:00:00Z", "left": True}},
+        {"checkpoint": {"settled": "2026-01-01T12:00:00Z", "left": "3"}},
+        {"checkpoint": {"settled": "2026-01-01T12:00:00Z", "left": 3, "rows": 3}},
+        {"checkpoint": [3]},
+    ],
+)
+@pytest.mark.parametrize("location", [None, "loc_001"])
+def test_another_way_to_say_how_far_a_list_came_is_refused(
+    tap: Runner, sandbox: Sandbox, fields: dict[str, Any], location: str | None
+) -> None:
+    state = old_state(**fields)
+    if location:
+        place = {"context": {"locationId": location}, **state["bookmarks"]["inventory"]}
+        state = {"bookmarks": {"inventory": {"partitions": [place]}}}
+    outcome = tap(config_for(sandbox), catalog=INVENTORY, state=state)
+    assert "can't read" in outcome.failure
+    assert "inventory" in outcome.failure
+    assert not outcome.stdout
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    ("fields", "warnings"), [({"order": "sorted"}, 1), ({}, 0)], ids=["new", "old"]
+)
+@pytest.mark.parametrize(("minutes", "warns"), [(9, True), (11, False)])
+def test_a_clock_that_was_put_back_is_warned_of(
+    tap: Runner,
+    sandbox: Sandbox,
+    fields: dict[str, str],
+    warnings: int,
+    minutes: int,
+    *,
+    warns: bool,
+) -> None:
+    with time_machine.travel(NOON + timedelta(minutes=minutes)):
+        state = old_state(**fields)
+        outcome = tap(config_for(sandbox), catalog=INVENTORY, state=state).check()
+    assert len(outcome.lines("WARNING")) == (warnings if warns else 0)
+    assert all("clock" in line for line in outcome.lines("WARNING"))
+    # What was reached is never taken back; an old bookmark counts less the lookback.
+    reached = read_stamp(inventory_of(outcome)["replication_key_value"])
+    assert reached == (NOON if fields else NOON - timedelta(minutes=10))
+
+
 # When it is written
 
 

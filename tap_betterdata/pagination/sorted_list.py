@@ -236,6 +236,8 @@ class SortedList:
         if self.checkpoint is not None:
             settled, left = self.checkpoint
             self.sent.begin(settled)
+            if self.bookmark is None:
+                self._check_newest_end(first)
             yield from self._go_down(left, settled, self.bookmark)
             self.bookmark, self.checkpoint, first = settled, None, None
         is_whole = self.bookmark is None
@@ -492,6 +494,24 @@ class SortedList:
         if stamps[-1] < newest.oldest <= newest.settled:
             msg = "does not sort the whole list"
             raise NotSortedError(msg)
+
+    def _check_newest_end(self, first: Page | None) -> None:
+        """Check that the newest rows are the last ones if the oldest come first.
+
+        A first reading that was cut short can't be counted. Rows without a time stamp
+        that come last in both orders would be left out.
+        """
+        newest = self._check_newest(first or self._request("desc", 1))
+        total = newest.total
+        for _ in range(2):
+            page = self._request("asc", max(count_pages(total, self.size), 1))
+            _, stamps = self._check(page, None)
+            total = page.total or 0
+            if not total or stamps[-1:] >= [newest.oldest]:
+                self.is_proven = True
+                return
+        msg = "does not put the newest rows last when the oldest come first"
+        raise NotSortedError(msg)
 
     def _turns(self, newest: Newest) -> bool:
         """Look, once in a run, whether the server turns the order if asked to."""
