@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_betterdata.sandbox import Sandbox
+from tap_betterdata.sandbox import Sandbox, company
+from tap_betterdata.sandbox.sorting import sort_records
 from tests.running import Outcome, Runner, catalog_of, config_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tap_betterdata.sandbox import Request
 
 INVENTORY = catalog_of("inventory")
@@ -55,9 +58,9 @@ def test_what_changes_after_it_was_sent_comes_with_the_next_run(
         def change(request: Request) -> None:
             if request.number % 20:
                 return
-            # The newest come first.
-            sent = every[-10 * (request.number - 10) :]
-            for item_id in random.sample(sent, 5):
+            # Some were sent already, and some were not. The bookmark must not learn
+            # from the ones of a time after the others' change.
+            for item_id in random.sample(every, 5):
                 changed.append(item_id)
                 stamp = begin + timedelta(hours=len(changed))
                 sandbox.company.update(
@@ -81,16 +84,20 @@ def test_a_list_without_an_order_that_churns_is_whole_or_not_exact(
     with Sandbox(items=3000, locations=1, sort="ignore") as sandbox:
         random = Random(seed)  # noqa: S311 - no secret
         throughout = set(items_of(sandbox))
+        stamps = datetime(2026, 1, 1, tzinfo=UTC)
 
         def churn(request: Request) -> None:
             if request.number % 5:
                 return
-            sandbox.company.insert("loc_001", at=random.randrange(3000))
+            # Stamped behind the server's time, so that the stamps give nothing away.
+            stamp = (stamps + timedelta(hours=request.number)).isoformat()
+            place = random.randrange(3000)
+            sandbox.company.insert("loc_001", at=place, updatedAt=stamp)
             gone, *changed = random.sample(sorted(throughout), 3)
             throughout.discard(gone)
             sandbox.company.delete(gone)
             for item_id in changed:
-                sandbox.company.update(item_id, quantityOnHand=4711)
+                sandbox.company.update(item_id, updatedAt=stamp)
 
         sandbox.before_request = churn
         config = config_for(sandbox, page_size=10, concurrency=concurrency)
@@ -118,6 +125,24 @@ def test_what_came_before_the_server_was_found_out_is_sent(tap: Runner) -> None:
             assert "not exact" in second.failure
         assert rows_of(second) == items_of(sandbox)
         assert any("does not sort" in line for line in second.lines("WARNING"))
+
+
+def test_a_page_that_proves_that_there_is_no_order_is_sent(
+    tap: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each page is in order, but the newest rows stand before the oldest.
+    def turned(
+        field: str, records: Iterable[tuple[dict[str, Any], Any]], *, descending: bool
+    ) -> list[Any]:
+        ordered = sort_records(field, records, descending=descending)
+        return ordered if descending else [*ordered[-150:], *ordered[:-150]]
+
+    monkeypatch.setattr(company, "sort_records", turned)
+    with Sandbox(items=500, locations=1) as sandbox:
+        config = config_for(sandbox, page_size=50)
+        outcome = tap(config, catalog=INVENTORY).check()
+        assert rows_of(outcome) == items_of(sandbox)
+        assert any("does not sort" in line for line in outcome.lines("WARNING"))
 
 
 # Requests
