@@ -46,6 +46,9 @@ MOST_READINGS = 20
 # What a list may cost beyond its pages where nothing else is said: as much again, for
 # one that was imported a moment ago must be read twice, and some for a small one.
 LEAST_EXTRA = 10
+# Pages of rows that came before are met again after a large move, but no more of them
+# than were read, and some.
+MOST_BARREN = 20
 
 
 class PageSizeError(Exception):
@@ -265,6 +268,7 @@ class SortedList:
         sequential = until is not None or self.prefetcher.executor is None
         ahead: Prefetch[int, Page] | None = None
         first_newest = previous = None
+        barren = fruitful = 0
         try:
             while number > 0:
                 page = self._request("asc", number, ahead)
@@ -282,6 +286,11 @@ class SortedList:
                     or again > len(expected.intersection(keys))
                 )
                 expected.difference_update(keys)
+                barren = barren + 1 if again == len(keys) else 0
+                fruitful += not barren
+                if barren > fruitful + MOST_BARREN:
+                    msg = "gives the same rows on page after page"
+                    raise NotSortedError(msg)
                 if has_moved:
                     sequential = True
                     self._throw_away(ahead)

@@ -563,6 +563,18 @@ def test_a_total_that_is_capped(age: float, *, is_full_table: bool) -> None:
     assert reader.doubts or not is_full_table
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_pages_that_repeat_are_not_read_for_ever(rows: int) -> None:
+    def lie(page: Page, server: Server) -> Page:
+        return replace(page, rows=server.oldest_first()[:1] * rows, total=10**17)
+
+    for width in (1, 4):
+        server = Server(ages(30), size=rows, lie=lie)
+        with pytest.raises(NotSortedError, match="same rows"):
+            Target(server, limit=rows, width=width).run()
+        assert len(server.asked) <= 30
+
+
 def test_a_total_that_is_missing() -> None:
     server = Server(ages(30), lie=lambda page, _: replace(page, total=None))
     with pytest.raises(NotSortedError, match="no total"):
