@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import resource
+import tempfile
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_betterdata.api.errors import StorageError
 from tap_betterdata.output.shared_pages import SharedPages
 from tests.strategies import objects
 
@@ -31,6 +36,31 @@ def test_digits_are_kept() -> None:
     (answer,) = spool.read()
     assert str(answer["cost"]) == "10.50"
     assert answer["units"] == 2**70
+
+
+@pytest.mark.parametrize("size", [200, 200_000])
+def test_what_does_not_fit_is_said_at_once(size: int) -> None:
+    spool = SharedPages[dict[str, Any]]()
+    with no_file_above(100), pytest.raises(StorageError, match="set TMPDIR"):
+        list(spool.fill([{"text": "x" * size}]))
+    assert not list(spool.read())
+
+
+def test_a_folder_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/none")
+    with pytest.raises(StorageError, match="No room in /none"):
+        SharedPages[dict[str, Any]]()
+
+
+@contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_answers_are_passed_on_as_they_come() -> None:
