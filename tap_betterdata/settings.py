@@ -245,12 +245,7 @@ def keys_in(config: Mapping[str, Any]) -> list[str]:
 def check(
     config: Mapping[str, Any], schema: Mapping[str, Any], variables: Iterable[str] = ()
 ) -> None:
-    """Check the settings.
-
-    Args:
-        config: The settings.
-        schema: Their schema.
-        variables: Those that come from variables, which are named in their stead.
+    """Check the settings; those that come from variables are called by their names.
 
     Raises:
         SettingsError: If some are missing or wrong.
@@ -383,9 +378,6 @@ def check_batches(batches: Mapping[str, Any]) -> None:
 def check_url(url: str) -> None:
     """Check that a base URL is one that the key may be sent to.
 
-    Args:
-        url: The setting `api_url`.
-
     Raises:
         SettingsError: If it is no URL, or would send the key unencrypted.
     """
@@ -419,15 +411,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def analytics_window(config: Mapping[str, Any], today: date) -> tuple[date, date]:
-    """Return the first and the last day of analytics.
+    """Return the first and the last day of analytics; today is the last by default.
 
-    Args:
-        config: The settings.
-        today: The last day unless it is set.
-
-    Returns:
-        Both days. The first lies after the last if it is still to come: then there is
-        nothing to read yet.
+    The first lies after the last if it is still to come: there is nothing to read yet.
 
     Raises:
         SettingsError: If one is no date, or both were set the wrong way round.

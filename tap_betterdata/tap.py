@@ -110,12 +110,6 @@ class TapBetterData(Tap):
     ) -> None:
         """Make the tap, and check its settings.
 
-        Args:
-            config: The settings.
-            parse_env_config: Whether variables hold settings too.
-            validate_config: Whether the settings must be whole and right.
-            **kwargs: As for the base class.
-
         Raises:
             SettingsError: If a setting can't be used.
         """
@@ -217,9 +211,6 @@ class TapBetterData(Tap):
 
         That order matters: the inventory comes first, and the others learn the
         locations from it.
-
-        Returns:
-            All streams.
         """
         inventory = streams.InventoryStream(self, self.run)
         self.run.locations.learn = inventory.learn_locations
@@ -235,9 +226,6 @@ class TapBetterData(Tap):
     @override
     def load_state(self, state: dict[str, Any]) -> None:
         """Check the state, and take from it what is known.
-
-        Args:
-            state: The state of an earlier run.
 
         Raises:
             StateError: If it holds a bookmark that can't be read.
@@ -268,10 +256,7 @@ class TapBetterData(Tap):
         super().load_state(state)
 
     def check_key(self) -> str:
-        """Ask for the smallest page there is.
-
-        Returns:
-            A line that says that the key works.
+        """Ask for the smallest page there is, and say in a line that the key works.
 
         Raises:
             TapError: If it doesn't.
@@ -289,11 +274,6 @@ class TapBetterData(Tap):
         """Say whether the key works, with one request.
 
         The SDK's own test reads every stream, and says nothing if that works.
-
-        Args:
-            ctx: The command's context.
-            param: The option.
-            value: Which test: `all`, `schema` or `disabled`.
         """
         if value != CliTestOptionValue.All.value:
             super().cb_test(ctx, param, value)
@@ -313,14 +293,6 @@ class TapBetterData(Tap):
     ) -> Any:
         """Read the settings' files, and name the one that can't be read.
 
-        Args:
-            ctx: The command's context.
-            param: The option.
-            value: Paths, or `ENV`.
-
-        Returns:
-            What the SDK makes of them.
-
         Raises:
             SettingsError: If one of them can't be read.
         """
@@ -332,12 +304,7 @@ class TapBetterData(Tap):
     @classmethod
     @override
     def invoke(cls, *, state: IO[str] | None = None, **kwargs: Any) -> None:
-        """Run the tap, and name the file of a state that it refuses.
-
-        Args:
-            state: The file given with `--state`.
-            **kwargs: As for the base class.
-        """
+        """Run the tap, and name the file of a state that it refuses."""
         try:
             super().invoke(state=state, **kwargs)
         except StateError as error:
@@ -348,11 +315,7 @@ class TapBetterData(Tap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        """Return the SDK's command, with failures in one line.
-
-        Returns:
-            The command.
-        """
+        """Return the SDK's command, with failures in one line."""
         command = super().get_singer_command()
         files = {"catalog": check_catalog, "state": lambda *_: None}
         for param in command.params:
@@ -373,10 +336,6 @@ class TapBetterData(Tap):
 
         The SDK exits with 0, which makes a run that was cut short look whole. There
         is no public hook for it.
-
-        Args:
-            signum: The signal.
-            frame: Not used.
         """
         del frame
         code = _SIGNAL_EXIT + signum

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import inspect
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CAPABILITIES = Path(__file__).parents[1] / "docs" / "capabilities.md"
 INCREMENTAL = {"inventory"}
 ATP, ANALYTICS = "/inventory/channel-location", "/inventory/analytics"
 STREAMS = {ATP: "inventory_atp", ANALYTICS: "inventory_analytics"}
@@ -300,6 +302,81 @@ def test_mapped_decimals_keep_their_digits(tap: Runner, sandbox: Sandbox) -> Non
     config = config_for(sandbox, stream_maps=maps)
     outcome = tap(config, catalog=catalog_of("inventory")).check()
     assert '"unitCost":10.50}' in outcome.stdout
+
+
+WRONG = {
+    "unitCost * 1.2": "TypeError: unsupported operand type(s) for *: 'decimal.Decimal'",
+    "missing + 1": "'missing' is not defined",
+    "md5(None)": "AttributeError",
+    "1 / 0": "ZeroDivisionError",
+}
+
+
+@pytest.mark.parametrize("expression", WRONG)
+@pytest.mark.parametrize("field", ["unitCost", "gross", "__filter__"])
+def test_an_expression_that_fails_costs_no_other_stream(
+    tap: Runner, sandbox: Sandbox, expression: str, field: str
+) -> None:
+    maps = {"inventory": {"productName": "productName", field: expression}}
+    catalog = catalog_of("inventory", "inventory_atp")
+    outcome = tap(config_for(sandbox, stream_maps=maps), catalog=catalog)
+    line = outcome.failure
+    assert line.startswith(f"inventory: the map's expression {expression} fails on the")
+    assert re.search(r"record with id 'item_\d+'", line)
+    assert WRONG[expression] in line
+    assert not outcome.records("inventory")
+    keys = expected_keys(sandbox.company, PERIODS)["inventory_atp"]
+    assert keys_of("inventory_atp", outcome.records("inventory_atp")) == keys
+
+
+def test_null_times_two_names_the_record_that_holds_it(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    sandbox.company.update("item_0000007", unitCost=None)
+    maps = {"inventory": {"unitCost": "unitCost * 2"}}
+    catalog = catalog_of("inventory")
+    outcome = tap(config_for(sandbox, stream_maps=maps), catalog=catalog)
+    assert "expression unitCost * 2 fails" in outcome.failure
+    assert "id 'item_0000007': TypeError" in outcome.failure
+
+
+def test_what_a_map_fails_on_is_asked_for_again(tap: Runner, sandbox: Sandbox) -> None:
+    catalog = catalog_of("inventory_analytics")
+    maps = {"inventory_analytics": {"totalUnits": "totalUnits * None"}}
+    config = config_for(sandbox, analytics_lookback_periods=0)
+    first = tap({**config, "stream_maps": maps}, catalog=catalog)
+    assert "with locationId 'loc_001', granularity 'month'" in first.failure
+    state = first.of("STATE")[-1]["value"]
+    second = tap(config, catalog=catalog, state=state).check()
+    keys = expected_keys(sandbox.company, PERIODS)["inventory_analytics"]
+    assert keys_of("inventory_analytics", second.records("inventory_analytics")) == keys
+
+
+def test_the_documented_way_to_compute_with_decimals(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    (documented,) = re.findall(
+        r"```json\n(\{\n  \"stream_maps\".*?)```",
+        CAPABILITIES.read_text("utf-8"),
+        re.DOTALL,
+    )
+    costs = [Decimal("12345678901234567.10"), Decimal("10.50"), 7, None, 0]
+    for number, cost in enumerate(costs, 1):
+        sandbox.company.update(f"item_000000{number}", unitCost=cost)
+    config = config_for(sandbox, **json.loads(documented))
+    outcome = tap(config, catalog=catalog_of("inventory")).check()
+    (schema,) = outcome.of("SCHEMA", "inventory")
+    properties = schema["schema"]["properties"]
+    assert properties["unitCost"]["type"] == ["number", "null"]
+    rows = {row["id"]: row for row in outcome.records("inventory")}
+    read = [rows[f"item_000000{number}"] for number in range(1, 6)]
+    assert [str(row["unitCost"]) for row in read] == [
+        "14814814681481480.52",
+        "12.60",
+        "8.4",
+        "None",
+        "0",
+    ]
 
 
 def test_flattening(tap: Runner, sandbox: Sandbox) -> None:

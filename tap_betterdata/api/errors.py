@@ -10,7 +10,7 @@ from singer_sdk.exceptions import FatalAPIError
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MAX_TEXT = 300
 
@@ -154,6 +154,10 @@ class ValueUnreadableError(TapError):
     """A record holds a value that can't be read as what its field is."""
 
 
+class MapError(TapError):
+    """An expression of a stream map fails on a record."""
+
+
 class UnexpectedAnswerError(TapError):
     """An answer contradicts the request or the answers before it."""
 
@@ -186,6 +190,12 @@ def redact(
     if limit is None or len(text) <= limit:
         return text
     return text[: limit - 1] + "…"
+
+
+def name_some(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """List names, the first of them if there are many: `a, b, and 7 more`."""
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return separator.join([*names[:most], *more])
 
 
 def no_answer(error: Exception, host: str) -> str:

@@ -6,8 +6,8 @@ import time
 from abc import abstractmethod
 from copy import deepcopy
 from datetime import UTC, datetime
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib import ActivateVersionMessage, RecordMessage, StateMessage
@@ -17,7 +17,6 @@ from tap_betterdata.api.client import ApiStream
 from tap_betterdata.api.errors import (
     IncompleteRunError,
     InexactError,
-    RefusedError,
     StorageError,
     TapError,
     UnexpectedAnswerError,
@@ -25,21 +24,15 @@ from tap_betterdata.api.errors import (
     redact,
 )
 from tap_betterdata.compat import override
-from tap_betterdata.output.rows import RowReader
+from tap_betterdata.output.maps import map_record
+from tap_betterdata.output.rows import RowReader, describe_record
 from tap_betterdata.output.shared_pages import SharedPages
 from tap_betterdata.output.writer import LineWriter
 from tap_betterdata.pagination.prefetch import Prefetcher
 from tap_betterdata.state.bookmarks import Bookmarks
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        Callable,
-        Generator,
-        Hashable,
-        Iterable,
-        Iterator,
-        Mapping,
-    )
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
@@ -49,7 +42,6 @@ if TYPE_CHECKING:
     from tap_betterdata.streams.run_context import RunContext
 
 Partition = dict[str, Any]
-T = TypeVar("T")
 
 # How often the state is written while a stream is read: what is lost at most when a
 # run is cut short is what was read since.
@@ -105,8 +97,6 @@ class BetterDataStream(ApiStream):
         self._pages_since_state = 0
         self._state_written = time.monotonic()
 
-    # What is asked for, and shared
-
     @abstractmethod
     def pages(self) -> Iterator[RowsPage]:
         """Ask the endpoint for all that the run needs of it."""
@@ -154,51 +144,6 @@ class BetterDataStream(ApiStream):
     def bookmark_page(self, page: RowsPage) -> None:
         """Move the bookmarks past an answer; they are kept when it is written."""
 
-    def pages_of(
-        self,
-        partitions: Iterable[Partition],
-        first_page: Callable[[Partition], T],
-        all_pages: Callable[[Partition, T], Iterator[RowsPage]],
-    ) -> Iterator[RowsPage]:
-        """Read one partition after the other; one that is refused costs no other.
-
-        Their first pages are asked for while those before them are still being read,
-        so that many small partitions don't cost a round trip each.
-
-        Args:
-            partitions: What to ask for.
-            first_page: Asks for the first answer of one of them.
-            all_pages: Makes all answers of the first one.
-        """
-        refused: set[Hashable] = set()
-        firsts = self.prefetcher.ahead(
-            partial(_either, first_page),
-            (p for p in partitions if self.scope_of(p) not in refused),
-        )
-        for partition, first in firsts:
-            scope = self.scope_of(partition)
-            if scope in refused:
-                # It was on its way already. What follows a gap must not hide it.
-                continue
-            try:
-                if isinstance(first, RefusedError):
-                    raise first
-                yield from all_pages(partition, first)
-            except RefusedError as error:
-                self.refuse(error, partition)
-                refused.add(scope)
-                if error.whole_endpoint:
-                    return
-
-    def scope_of(self, partition: Partition) -> Hashable:
-        """Return what a refusal of a partition holds for."""
-        return tuple(partition.items())
-
-    def refuse(self, error: RefusedError, partition: Partition) -> None:
-        """Go on without what was refused, and say so."""
-        del partition
-        self.record_gap(error)
-
     def record_gap(self, error: TapError) -> None:
         """Note that a part of the stream could not be read."""
         self.complete = False
@@ -231,9 +176,9 @@ class BetterDataStream(ApiStream):
                 records = conform(self.records_of(page))
                 if self.is_flat:
                     self._check_distinct(records)
-                # Not before: what can't be read must be asked for again.
-                self.bookmark_page(page)
                 yield records
+                # Not before: what can't be read or written must be asked for again.
+                self.bookmark_page(page)
 
     def _check_distinct(self, records: list[Row]) -> None:
         """Check that no two records of an answer have the same key.
@@ -244,7 +189,7 @@ class BetterDataStream(ApiStream):
         for record in records:
             key = tuple([record[name] for name in self.primary_keys])
             if key in known:
-                named = ", ".join(f"{n} {record[n]!r:.60}" for n in self.primary_keys)
+                named = describe_record(record, self.primary_keys)
                 msg = (
                     f"{self.name}: two records with {named} in one answer. Nothing is "
                     "guessed: tell the tap's developers"
@@ -274,10 +219,6 @@ class BetterDataStream(ApiStream):
         message objects and a flush, which is most of a tap's time, and keeps a
         bookmark that compares time stamps as strings. There is no public hook around
         it. Batches, stream maps, flattening and metrics behave as they do there.
-
-        Args:
-            context: Not used: the SDK's partitions are not.
-            write_messages: Whether records are written, or only handed to a batch.
         """
         if self.connection.fatal_error is not None:
             self.record_gap(IncompleteRunError(f"{self.name}: not begun"))
@@ -367,6 +308,7 @@ class BetterDataStream(ApiStream):
                 self.name, batch, version=self._version, extracted=extracted
             )
             return
+        keys = self.primary_keys
         messages = [
             RecordMessage(
                 stream=stream_map.stream_alias,
@@ -376,7 +318,7 @@ class BetterDataStream(ApiStream):
             )
             for record in batch
             for stream_map in self.stream_maps
-            if (mapped := stream_map.transform(record)) is not None
+            if (mapped := map_record(stream_map, record, self.name, keys)) is not None
         ]
         if isinstance(writer, LineWriter):
             writer.write_messages(messages)
@@ -493,10 +435,12 @@ class BetterDataStream(ApiStream):
 
     @override
     def log_sync_costs(self) -> None:
-        """Say what the stream cost; the SDK calls this when all streams are done.
+        """Say what the stream cost, and end the run after the last one.
+
+        The SDK calls this when all streams are done.
 
         Raises:
-            IncompleteRunError: After the last stream, if anything was left out.
+            IncompleteRunError: If anything was left out.
         """
         if self.selected:
             self.logger.info(
@@ -515,16 +459,6 @@ class BetterDataStream(ApiStream):
             # Even if it says nothing new: targets forget it when a record comes.
             self.tap.write_message(StateMessage(self.tap.state))
             self.run.finish()
-
-
-def _either(
-    first_page: Callable[[Partition], T], partition: Partition
-) -> tuple[Partition, T | RefusedError]:
-    """Ask, or return the refusal: it is the consumer's turn to raise it."""
-    try:
-        return partition, first_page(partition)
-    except RefusedError as error:
-        return partition, error
 
 
 def _missing(
