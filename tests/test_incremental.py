@@ -189,17 +189,27 @@ class World:
             self.check(step.locations)
         return outcome
 
+    def looks_sorted(self, location: str | None) -> bool:
+        """Say whether a list was read the sorted way."""
+        assert self.state is not None
+        part = self.state["bookmarks"]["inventory"]
+        places = [part] if location is None else part.get("partitions", [])
+        return any(
+            place.get("order") == "sorted"
+            and place.get("context", {}).get("locationId") == location
+            for place in places
+        )
+
     def check(self, locations: list[str] | None) -> None:
         """Check that the target has what the company has.
 
-        Where the server sorts, what comes in without a time stamp is not seen before
-        the list is read whole again.
+        Where a list looks sorted, what comes in without a time stamp is not seen before
+        it is read whole again.
         """
-        unseen = self.touched.copy()
-        if self.sandbox.options.sort == "honour":
-            unseen |= self.unstamped - self.rows.keys()
         for item in self.sandbox.company.items():
-            if item["id"] in unseen:
+            is_new = item["id"] in self.unstamped - self.rows.keys()
+            place = item["locationId"] if locations else None
+            if item["id"] in self.touched or (is_new and self.looks_sorted(place)):
                 continue
             if locations is None or item["locationId"] in locations:
                 assert self.rows.get(item["id"]) == {**item, **UNREADABLE.get(
