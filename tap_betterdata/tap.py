@@ -184,6 +184,15 @@ class TapBetterData(Tap):
             if is_dropped and name in self.streams:
                 self.streams[name].selected = False
 
+    @override
+    def write_schemas(self) -> None:
+        """Write the schemas of all streams, those too that are not selected."""
+        for stream in self.streams.values():
+            stream.selected = True
+        # Of before, it has the maps of what was selected.
+        self.setup_mapper()
+        super().write_schemas()
+
     def _find_window(self) -> tuple[date, date]:
         today = datetime.now(tz=UTC).date()
         start, end = analytics_window(self.config, today)
@@ -209,8 +218,8 @@ class TapBetterData(Tap):
     def discover_streams(self) -> list[BetterDataStream]:
         """Return the streams; the SDK runs them in the order of their names.
 
-        That order matters: the inventory comes first, and the others learn the
-        locations from it.
+        That order matters: the inventory comes before those that learn the locations
+        from it.
         """
         inventory = streams.InventoryStream(self, self.run)
         self.run.locations.learn = inventory.learn_locations
@@ -221,6 +230,7 @@ class TapBetterData(Tap):
             streams.InventoryAnalyticsCategoriesStream(self, self.run),
             streams.InventoryAtpStream(self, self.run),
             streams.InventoryAtpChannelsStream(self, self.run),
+            streams.TransferRecommendationsStream(self, self.run),
         ]
 
     @override

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_betterdata.sandbox import Sandbox
-from tests.e2e.truth import KEYS, expected_keys, keys_of
+from tests.e2e.truth import ALL_KEYS, KEYS, expected_keys, keys_of
 from tests.running import (
     PERIODS,
     InstalledRunner,
@@ -77,9 +77,12 @@ def test_discover_needs_nothing(command: InstalledRunner) -> None:
     outcome = command(None, "--discover", **OFFLINE).check()
     assert not outcome.lines("WARNING")
     streams = json.loads(outcome.stdout)["streams"]
-    assert {stream["tap_stream_id"] for stream in streams} == KEYS.keys()
+    assert {stream["tap_stream_id"] for stream in streams} == ALL_KEYS.keys()
     for stream in streams:
-        assert tuple(stream["key_properties"]) == KEYS[stream["tap_stream_id"]]
+        name = stream["tap_stream_id"]
+        assert tuple(stream["key_properties"]) == ALL_KEYS[name]
+        (top,) = (m["metadata"] for m in stream["metadata"] if not m["breadcrumb"])
+        assert top["selected"] is top["selected-by-default"] is (name in KEYS)
 
 
 def test_about_needs_nothing(command: InstalledRunner) -> None:
@@ -174,7 +177,7 @@ def test_what_fails_is_tried_twice_at_most(
 
 def test_the_schemas_can_be_tested(command: InstalledRunner, sandbox: Sandbox) -> None:
     outcome = command(config_for(sandbox), "--test=schema").check()
-    assert {message["stream"] for message in outcome.of("SCHEMA")} == KEYS.keys()
+    assert {message["stream"] for message in outcome.of("SCHEMA")} == ALL_KEYS.keys()
     assert not sandbox.requests
 
 

@@ -6,6 +6,7 @@ from tap_betterdata.streams.analytics import (
 )
 from tap_betterdata.streams.atp import InventoryAtpChannelsStream, InventoryAtpStream
 from tap_betterdata.streams.inventory import InventoryStream
+from tap_betterdata.streams.transfers import TransferRecommendationsStream
 
 __all__ = [
     "InventoryAnalyticsCategoriesStream",
@@ -13,4 +14,5 @@ __all__ = [
     "InventoryAtpChannelsStream",
     "InventoryAtpStream",
     "InventoryStream",
+    "TransferRecommendationsStream",
 ]
