@@ -184,15 +184,6 @@ class TapBetterData(Tap):
             if is_dropped and name in self.streams:
                 self.streams[name].selected = False
 
-    @override
-    def write_schemas(self) -> None:
-        """Write the schemas of all streams, those too that are not selected."""
-        for stream in self.streams.values():
-            stream.selected = True
-        # Of before, it has the maps of what was selected.
-        self.setup_mapper()
-        super().write_schemas()
-
     def _find_window(self) -> tuple[date, date]:
         today = datetime.now(tz=UTC).date()
         start, end = analytics_window(self.config, today)
@@ -231,6 +222,7 @@ class TapBetterData(Tap):
             streams.InventoryAtpStream(self, self.run),
             streams.InventoryAtpChannelsStream(self, self.run),
             streams.TransferRecommendationsStream(self, self.run),
+            streams.AlertsConfigStream(self, self.run),
         ]
 
     @override

@@ -1,5 +1,6 @@
 """The tap's streams, one module for each domain of the API."""
 
+from tap_betterdata.streams.alerts import AlertsConfigStream
 from tap_betterdata.streams.analytics import (
     InventoryAnalyticsCategoriesStream,
     InventoryAnalyticsStream,
@@ -9,6 +10,7 @@ from tap_betterdata.streams.inventory import InventoryStream
 from tap_betterdata.streams.transfers import TransferRecommendationsStream
 
 __all__ = [
+    "AlertsConfigStream",
     "InventoryAnalyticsCategoriesStream",
     "InventoryAnalyticsStream",
     "InventoryAtpChannelsStream",

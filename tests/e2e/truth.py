@@ -29,6 +29,7 @@ KEYS: dict[str, Key] = {
 # With those of the streams that are not selected unless the catalog says so.
 ALL_KEYS: dict[str, Key] = {
     **KEYS,
+    "alerts_config": (),
     "transfer_recommendations": ("id",),
 }
 # What a product's channels, and a period's categories, have from it.
