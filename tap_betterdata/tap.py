@@ -39,6 +39,7 @@ from tap_betterdata.settings import (
     SCHEMA,
     analytics_window,
     check,
+    check_extra_streams,
     keys_in,
     unknown_settings,
     unknown_variables,
@@ -46,6 +47,7 @@ from tap_betterdata.settings import (
 )
 from tap_betterdata.state.bookmarks import check_state, read_bookmarks
 from tap_betterdata.streams.base import BetterDataStream
+from tap_betterdata.streams.extra import ExtraStream
 from tap_betterdata.streams.periodic import PeriodicStream
 from tap_betterdata.streams.run_context import RunContext
 
@@ -121,6 +123,7 @@ class TapBetterData(Tap):
         else:
             # To say what the streams are takes no key; the SDK would warn of it.
             settings = {"api_key": "none", **settings}
+            check_extra_streams(settings, self.config_jsonschema, variables)
         self._heed_hangup()
         super().__init__(config=settings, validate_config=validate_config, **kwargs)
         self._check_selection()
@@ -223,6 +226,10 @@ class TapBetterData(Tap):
             streams.InventoryAtpChannelsStream(self, self.run),
             streams.TransferRecommendationsStream(self, self.run),
             streams.AlertsConfigStream(self, self.run),
+            *(
+                ExtraStream(self, self.run, declared)
+                for declared in self.config.get("extra_streams") or ()
+            ),
         ]
 
     @override
