@@ -50,6 +50,7 @@ GROUPS = {
         "analytics_granularity",
         "lookback_minutes",
         "analytics_lookback_periods",
+        "extra_streams",
         "emit_activate_version_messages",
     ),
     "How fast": (

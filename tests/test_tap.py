@@ -456,6 +456,35 @@ def test_the_key_is_in_no_output_when_all_is_well(
     assert KEY not in outcome.stdout + outcome.stderr
 
 
+def test_another_version_of_the_api_works_throughout(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    paths: list[str] = []
+
+    def serve(request: Any) -> None:
+        paths.append(request.path)
+        request.path = request.path.removeprefix("/v2")
+
+    sandbox.before_request = serve
+    declared = {
+        "name": "adjustments",
+        "path": "/inventory/adjustments",
+        "records_key": "entries",
+        "key_fields": ["id"],
+        "paging": "offset",
+    }
+    config = config_for(sandbox, api_url=f"{sandbox.url}/v2", extra_streams=[declared])
+    catalog = catalog_of(*ALL_KEYS)
+    # What is declared is not in that catalog, which then selects all but it.
+    outcome = tap(config, catalog=catalog).check()
+    assert {m["stream"] for m in outcome.of("RECORD")} == ALL_KEYS.keys()
+    outcome = tap(config).check()
+    assert outcome.records("adjustments")
+    assert "The key works" in tap(config, "--test").check().stdout
+    assert all(path.startswith("/v2/") for path in paths)
+    assert len(set(paths)) == 6
+
+
 # What it costs
 
 
