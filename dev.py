@@ -11,7 +11,7 @@
     python3 dev.py bench [ARGS...]  measure the tap against others; ARGS choose what
     python3 dev.py check            coverage, lint, checks, docs and check-lock
     python3 dev.py lock [ARGS...]   pin the dependencies anew; ARGS go to uv
-    python3 dev.py check-lock       do requirements/ match pyproject.toml?
+    python3 dev.py check-lock       are requirements/ as lock made them?
 
 Each command makes the environments that it needs (`.venv-…`, hash-checked from
 requirements/) and leaves alone those that are up to date.
@@ -28,6 +28,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,7 +46,17 @@ ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "requirements"
 CSV_FOLDER = ROOT / "output" / "sandbox" / "csv"
 STAMP = ".installed"
-DIGEST_PREFIX = "# dependencies: sha256:"
+PACKAGE = "tap_betterdata/"
+# What a source distribution holds beside the package.
+SDIST_EXTRAS = {
+    ".gitignore",
+    "CHANGELOG.md",
+    "LICENSE",
+    "PKG-INFO",
+    "README.md",
+    "pyproject.toml",
+}
+DIGEST_PREFIX = "# made by `dev.py lock`: sha256:"
 
 # requirements/NAME.txt -> what `uv pip compile` makes it from.
 LOCKS: dict[str, tuple[str, ...]] = {
@@ -455,16 +467,18 @@ def docs(arguments: list[str]) -> None:
     run(mkdocs, "build", "--strict", "--quiet", *arguments, env=quiet)
 
 
-def lock_header(name: str) -> str:
-    """Make the line that tells what a requirements file was made from.
+def lock_header(name: str, pins: str) -> str:
+    """Make the line that vouches for a requirements file.
 
     Args:
         name: The file's name without its suffix.
+        pins: What follows in it.
 
     Returns:
-        The line, without its end.
+        The line, with its end. It tells what the pins were made from, and that they
+        are those that were made.
     """
-    return DIGEST_PREFIX + digest(dependency_tables(), LOCKS[name])
+    return f"{DIGEST_PREFIX}{digest(dependency_tables(), LOCKS[name], pins)}\n"
 
 
 def lock(arguments: list[str]) -> None:
@@ -479,24 +493,37 @@ def lock(arguments: list[str]) -> None:
         path = lock_path(name)
         command = (uv, "pip", "compile", "--quiet", "--python-version", "3.11")
         run(*command, *options, "-o", path, *arguments, *source)
-        pins = path.read_text(encoding="utf-8").removeprefix(lock_header(name) + "\n")
-        path.write_text(f"{lock_header(name)}\n{pins}", encoding="utf-8")
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        pins = "".join(line for line in lines if not line.startswith("#"))
+        path.write_text(lock_header(name, pins) + pins, encoding="utf-8")
+
+
+def is_locked(name: str) -> bool:
+    """Tell whether a requirements file is as `lock` made it from pyproject.toml.
+
+    Args:
+        name: The file's name without its suffix.
+
+    Returns:
+        Whether neither of the two has changed since.
+    """
+    path = lock_path(name)
+    if not path.is_file():
+        return False
+    header, end, pins = path.read_text(encoding="utf-8").partition("\n")
+    return header + end == lock_header(name, pins)
 
 
 def check_lock(_arguments: list[str]) -> None:
-    """Fail when the requirements files are older than pyproject.toml's tables."""
-    stale = [
-        name
-        for name in LOCKS
-        if not lock_path(name).is_file()
-        or lock_path(name).read_text(encoding="utf-8").splitlines()[:1]
-        != [lock_header(name)]
-    ]
+    """Fail when a requirements file is not what `lock` made from pyproject.toml."""
+    stale = [f"requirements/{name}.txt" for name in LOCKS if not is_locked(name)]
     if stale:
-        files = ", ".join(f"requirements/{name}.txt" for name in stale)
-        message = f"run `python3 dev.py lock`: pyproject.toml has changed since {files}"
+        message = (
+            f"run `python3 dev.py lock`: {', '.join(stale)} changed since it ran, or "
+            "pyproject.toml did"
+        )
         raise CommandError(message)
-    say("requirements/ match pyproject.toml")
+    say("requirements/ are as `lock` made them from pyproject.toml")
 
 
 def bench(arguments: list[str]) -> None:
@@ -505,15 +532,45 @@ def bench(arguments: list[str]) -> None:
     run(DEV.executable("python"), "-m", "benchmarks", *arguments)
 
 
+def check_files(wheel: Path, sdist: Path) -> None:
+    """Check that what was built has the package's files, as git knows them.
+
+    Args:
+        wheel: The wheel.
+        sdist: The source distribution.
+
+    Raises:
+        CommandError: A file is missing, or another one came along.
+    """
+    done = subprocess.run(  # noqa: S603 - the words are this file's
+        [shutil.which("git") or "git", "ls-files", "-z", PACKAGE],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    known = set(filter(None, done.stdout.split("\0")))
+    with zipfile.ZipFile(wheel) as archive:
+        files = {name for name in archive.namelist() if ".dist-info/" not in name}
+    with tarfile.open(sdist) as archive:
+        sources = {entry.name.partition("/")[2] for entry in archive}
+    wrong = (files ^ known) | (sources ^ (known | SDIST_EXTRAS))
+    if wrong:
+        files_named = ", ".join(sorted(wrong))
+        message = f"what was built differs from `git ls-files {PACKAGE}`: {files_named}"
+        raise CommandError(message)
+
+
 def build(_arguments: list[str]) -> None:
     """Build the package into dist/, and check what is in it."""
     ensure(DEV)
     folder = ROOT / "dist"
     shutil.rmtree(folder, ignore_errors=True)
     run(DEV.executable("hatchling"), "build", "--directory", folder)
-    wheel, sdist = (str(path) for path in sorted(folder.iterdir()))
-    twine = ("twine", "check", "--strict", wheel, sdist)
-    run_all(CHECKS, (twine, ("check-wheel-contents", wheel)))
+    sdist, wheel = sorted(folder.iterdir(), key=lambda path: path.suffix)
+    check_files(wheel, sdist)
+    twine = ("twine", "check", "--strict", str(wheel), str(sdist))
+    run_all(CHECKS, (twine, ("check-wheel-contents", str(wheel))))
 
 
 def check(arguments: list[str]) -> None:

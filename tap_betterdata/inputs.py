@@ -15,7 +15,8 @@ from jsonschema import SchemaError
 from singer_sdk.singerlib import Catalog
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR
 
-from tap_betterdata.api.errors import SettingsError, redact
+from tap_betterdata.api.errors import SettingsError
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _TEXTS = (
     "replication-key",
     "forced-replication-method",
 )
+_LISTS_OF_TEXTS = ("key_properties", "table-key-properties", "valid-replication-keys")
 # More than any file for the tap has; far from what Python can't walk through.
 _MAX_DEPTH = 64
 
@@ -131,6 +133,9 @@ def check_catalog(source: str, content: dict[str, Any]) -> None:
             parts = [stream, *(part["metadata"] for part in stream.get("metadata", []))]
             texts = [part.get(name) for part in parts for name in _TEXTS]
             is_catalog &= all(isinstance(text, str | None) for text in texts)
+            lists = [part.get(name) or [] for part in parts for name in _LISTS_OF_TEXTS]
+            is_catalog &= all(isinstance(part, list) for part in lists)
+            is_catalog &= all(isinstance(text, str) for part in lists for text in part)
             DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(stream.get("schema", {}))
     except (AttributeError, KeyError, SchemaError, TypeError, ValueError):
         is_catalog = False
@@ -209,7 +214,8 @@ def check_certificates() -> None:
     names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
     name = next(filter(os.environ.get, names), None)
     if name and not Path(os.environ[name]).exists():
-        msg = f"{name} is {os.environ[name]!r}: there is no such file of certificates"
+        path = redact(repr(os.environ[name]))
+        msg = f"{name} is {path}: there is no such file of certificates"
         raise SettingsError(msg)
 
 

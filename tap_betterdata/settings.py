@@ -15,7 +15,8 @@ from singer_sdk import typing as th
 
 from tap_betterdata import streams
 from tap_betterdata.api.connection import SANDBOX_SCHEME
-from tap_betterdata.api.errors import SettingsError, redact
+from tap_betterdata.api.errors import SettingsError
+from tap_betterdata.api.redaction import quote, redact
 from tap_betterdata.inputs import PREFIX, check_certificates, variable_of
 from tap_betterdata.state.periods import GRANULARITIES, default_start
 from tap_betterdata.streams.extra import DECLARATION, NAME, PATH, find_fault
@@ -279,9 +280,8 @@ def _check_kinds(
     config: Mapping[str, Any], schema: Mapping[str, Any], variables: Iterable[str]
 ) -> None:
     names = {name: variable_of(name) for name in variables}
-    secrets = tuple(keys_in(config))
     errors = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(config)
-    if faults := [_fault(error, names, secrets) for error in errors]:
+    if faults := [_fault(error, names) for error in errors]:
         raise SettingsError("; ".join(dict.fromkeys(faults)))
 
 
@@ -301,9 +301,7 @@ def check_extra_streams(
         raise SettingsError(fault)
 
 
-def _fault(
-    error: ValidationError, names: Mapping[str, str], secrets: tuple[str, ...]
-) -> str:
+def _fault(error: ValidationError, names: Mapping[str, str]) -> str:
     """Say in words what is wrong with a setting, and what to write."""
     first, *more = error.absolute_path or [""]
     path = [names.get(str(first), str(first)), *more]
@@ -322,7 +320,7 @@ def _fault(
     holds = "holds" if isinstance(path[-1], int) else "is"
     is_quoted = first == label and isinstance(value, str)
     return (
-        f"{label} {holds} {_show(value, secrets)}: it takes "
+        f"{label} {holds} {_show(value)}: it takes "
         f"{_takes(schema, is_quoted=is_quoted)}"
     )
 
@@ -353,12 +351,10 @@ def _key_fault(key: object) -> str:
     return f"holds {fault}: copy the whole key anew, and nothing around it"
 
 
-def _show(value: object, secrets: tuple[str, ...]) -> str:
+def _show(value: object) -> str:
     if isinstance(value, str):
-        shown = repr(value)
-    else:
-        shown = json.dumps(value, default=str).strip('"')
-    return redact(shown, secrets, _MAX_SHOWN)
+        return quote(value)
+    return redact(json.dumps(value, default=str).strip('"'), _MAX_SHOWN)
 
 
 def _takes(schema: Mapping[str, Any], *, is_quoted: bool) -> str:
@@ -404,7 +400,7 @@ def _unknown(
     if not names:
         return ""
     more = len(names) - _MAX_UNKNOWN
-    shown = ", ".join(_meant(name[:_MAX_SHOWN], known) for name in names[:_MAX_UNKNOWN])
+    shown = ", ".join(_meant(name, known) for name in names[:_MAX_UNKNOWN])
     return (
         f"No settings of this tap, and ignored: {shown}"
         f"{f' and {more} more' if more > 0 else ''}."
@@ -412,8 +408,8 @@ def _unknown(
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, known, 1)
-    shown = redact(repr(name))
+    near = get_close_matches(name[:_MAX_SHOWN], known, 1)
+    shown = quote(name)
     return f"{shown} (did you mean {near[0]}?)" if near else shown
 
 
@@ -491,5 +487,5 @@ def _day(config: Mapping[str, Any], name: str, default: date) -> date:
     try:
         return date.fromisoformat(config[name][:10])
     except ValueError:
-        msg = f"{name} is {config[name]!r}: it takes {_WORDS[_DATE]}"
+        msg = f"{name} is {quote(config[name])}: it takes {_WORDS[_DATE]}"
         raise SettingsError(msg) from None

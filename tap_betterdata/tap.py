@@ -23,7 +23,8 @@ from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_betterdata import streams
-from tap_betterdata.api.errors import SettingsError, StateError, redact
+from tap_betterdata.api.errors import SettingsError, StateError
+from tap_betterdata.api.redaction import hide, quote, redact
 from tap_betterdata.compat import override
 from tap_betterdata.inputs import (
     JsonFile,
@@ -33,7 +34,7 @@ from tap_betterdata.inputs import (
     read_variables,
     variable_of,
 )
-from tap_betterdata.output.command import LineCommand, hide
+from tap_betterdata.output.command import LineCommand, guard_log
 from tap_betterdata.output.writer import LineWriter
 from tap_betterdata.settings import (
     SCHEMA,
@@ -117,6 +118,7 @@ class TapBetterData(Tap):
         """
         settings, variables = self._read_settings(config, parse_env=parse_env_config)
         hide(keys_in(settings))
+        guard_log()
         if validate_config:
             self._warn_of_unknown(settings, parse_env=parse_env_config)
             check(settings, self.config_jsonschema, variables)
@@ -255,7 +257,7 @@ class TapBetterData(Tap):
                     )
         for name in bookmarks.keys() - self.streams.keys():
             if not isinstance(bookmarks[name], dict):
-                msg = f"The state of {redact(repr(name))} is no JSON object"
+                msg = f"The state of {quote(name)} is no JSON object"
                 raise StateError(msg)
             self.logger.warning(
                 "The state holds bookmarks of %s, which is no stream of this tap. They "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import dev
+from tap_betterdata.api import redaction
 from tap_betterdata.streams.base import BetterDataStream
 from tests.running import InstalledRunner, Runner
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 def pytest_report_header() -> list[str]:
     """Say which targets this Python can't run."""
     return dev.left_out()
+
+
+@pytest.fixture(autouse=True)
+def _forget_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test hides what another one shows."""
+    monkeypatch.setattr(redaction, "SECRETS", set())
 
 
 @pytest.fixture

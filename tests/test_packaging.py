@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 import dev
 from tests.e2e.commands import clean_env, run
@@ -99,6 +100,48 @@ def test_the_wheel_holds_the_package_and_nothing_else(built: Built) -> None:
     info = f"tap_betterdata-{VERSION}.dist-info"
     about = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
     assert built.wheel_names == built.source | {f"{info}/{name}" for name in about}
+
+
+def test_what_was_built_is_compared_with_git(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = shutil.which("git")
+    assert git
+    with tarfile.open(built.sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (root,) = tmp_path.iterdir()
+    run(git, "init", "-q", cwd=root)
+    run(git, "add", "tap_betterdata", cwd=root)
+    monkeypatch.setattr(dev, "ROOT", root)
+    dev.check_files(built.wheel, built.sdist)
+    (root / "tap_betterdata" / "notes.json").touch()
+    for name, is_known in (("notes.json", True), ("tap.py", False)):
+        words = ("add",) if is_known else ("rm", "--cached", "-q")
+        run(git, *words, f"tap_betterdata/{name}", cwd=root)
+        with pytest.raises(dev.CommandError, match=f": tap_betterdata/{name}$"):
+            dev.check_files(built.wheel, built.sdist)
+        run(git, "reset", "-q", cwd=root)
+        run(git, "add", "tap_betterdata", ":!tap_betterdata/notes.json", cwd=root)
+
+
+def test_what_is_released_is_built_where_nothing_else_ran() -> None:
+    path = dev.ROOT / ".github" / "workflows" / "release.yml"
+    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+    runs = {
+        name: [step["run"].split(":")[0] for step in job["steps"] if "run" in step]
+        for name, job in jobs.items()
+    }
+    assert runs["check"] == ["python3 dev.py check"]
+    built, compared = runs["build"]
+    assert built == "python3 dev.py build"
+    assert compared.startswith("test -f ")
+    needs = {name: job.get("needs") for name, job in jobs.items()}
+    assert needs == {
+        "check": None,
+        "build": "check",
+        "attest": "build",
+        "publish": "attest",
+    }
 
 
 def test_what_is_no_python_is_in_it(built: Built) -> None:

@@ -174,6 +174,10 @@ def test_a_state_of_another_shape_is_named(
         {"streams": [{"tap_stream_id": "inventory", "schema": {"type": 3}}]},
         {"streams": [{"tap_stream_id": "inventory", "replication_key": {}}]},
         {"streams": [{"tap_stream_id": "inventory", "stream": "stock"}]},
+        *(
+            {"streams": [{"tap_stream_id": "inventory", "key_properties": keys}]}
+            for keys in (True, 1.5, "id", {"id": 1}, [["id"]])
+        ),
     ],
 )
 def test_a_wrong_file_is_no_catalog(tap: Runner, wrong: dict[str, Any]) -> None:

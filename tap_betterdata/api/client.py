@@ -34,9 +34,11 @@ from tap_betterdata.api.errors import (
     UnavailableError,
     advice,
     describe_request,
+    is_too_large,
+    mend,
     no_answer,
-    redact,
 )
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 
 if TYPE_CHECKING:
@@ -179,7 +181,7 @@ class ApiStream(RESTStream[int]):
             try:
                 result[:] = [read(response)]
             except MalformedResponseError as error:
-                msg = f"the API answered 200 with {self.redact(str(error))}"
+                msg = f"the API answered 200 with {redact(str(error))}"
                 raise RetriableAPIError(msg, response) from error
             return response
 
@@ -193,10 +195,10 @@ class ApiStream(RESTStream[int]):
         except (RetriableAPIError, requests.RequestException) as error:
             msg = (
                 f"{where}: {self._say(error)}, in {tries} tries over "
-                f"{time.monotonic() - began:.0f} s. {_mend(error)}"
+                f"{time.monotonic() - began:.0f} s. {mend(error)}"
             )
-            no_answer = not isinstance(error, RetriableAPIError)
-            unavailable = UnavailableError(msg, ends_run=no_answer)
+            was_answered = isinstance(error, RetriableAPIError) or is_too_large(error)
+            unavailable = UnavailableError(msg, ends_run=not was_answered)
             self._note_end(unavailable)
             raise unavailable from error
         return result[0]
@@ -264,22 +266,22 @@ class ApiStream(RESTStream[int]):
         """Say in one line what the server said, without secrets, and what to do."""
         status = response.status_code
         if response.is_redirect:
-            host = self.redact(_host(response.headers["Location"]))
+            host = redact(_host(response.headers["Location"]))
             return (
                 f"the API answered {status}, a redirect"
                 f"{f' to {host}' if host else ''}, which is not followed, since the "
                 "key goes to no other address. Set api_url to the right one"
             )
         body = _body(response)
-        said = self.redact(error_text(body) or str(response.reason or ""))
+        said = redact(error_text(body) or str(response.reason or ""))
         said = f" {said}" if said else ""
         answered = f"the API answered {status}{said}"
         if self._may_pass(response):
             return answered
-        mend = advice(
+        what_to_do = advice(
             status, error_code(body), self.permission, has_locations=self.has_locations
         )
-        return f"{answered}. What to do: {mend}"
+        return f"{answered}. What to do: {what_to_do}"
 
     def _may_pass(self, response: requests.Response) -> bool:
         status = response.status_code
@@ -287,14 +289,10 @@ class ApiStream(RESTStream[int]):
         is_passing = status in self.extra_retry_statuses or status >= _SERVER_ERROR
         return is_passing or not is_error
 
-    def redact(self, text: str) -> str:
-        """Blank the key, and whatever looks like one, in a text; and cut it."""
-        return redact(text, (self.connection.api_key,))
-
     def _say(self, error: Exception) -> str:
         if isinstance(error, RetriableAPIError):
             return str(error)
-        return self.redact(no_answer(error, urlsplit(self.connection.api_url).netloc))
+        return redact(no_answer(error, urlsplit(self.connection.api_url).netloc))
 
     @override
     def request_decorator(self, func: RequestFunc) -> RequestFunc:
@@ -363,18 +361,6 @@ def answered_at(response: requests.Response) -> datetime:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-def _mend(error: Exception) -> str:
-    if isinstance(error, requests.exceptions.SSLError):
-        return "Check api_url and this machine's certificates"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "Check the proxy's address (HTTPS_PROXY), then run again"
-    if isinstance(error, requests.ConnectionError):
-        return (
-            "Check api_url and the network, then run again: it goes on from the state"
-        )
-    return "Run again later: it goes on from the state"
-
-
 def _body(response: requests.Response) -> dict[str, Any]:
     try:
         body = decode(response.content)
@@ -385,6 +371,7 @@ def _body(response: requests.Response) -> dict[str, Any]:
 
 def _host(url: str) -> str:
     try:
-        return urlsplit(url).netloc
+        # Without a user and password.
+        return urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
         return ""

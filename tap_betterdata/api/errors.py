@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import requests
@@ -11,8 +10,6 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-MAX_TEXT = 300
 
 _ADVICE = {
     "MISSING_AUTHORIZATION": "set api_key",
@@ -56,7 +53,12 @@ KEY_REFUSED_CODES = frozenset({"INACTIVE_ORGANIZATION", "IP_RESTRICTION"})
 # One endpoint is refused, whatever the location.
 ENDPOINT_REFUSED_CODES = frozenset({"INSUFFICIENT_SCOPE"})
 
-_TOKENS = re.compile(r"(?i)bearer\s+[^\s\"',}]+|bdk_[A-Za-z0-9_\-]+")
+
+class TooLargeError(Exception):
+    """An answer has more bytes than one may have.
+
+    It is no OSError, so that the HTTP libraries pass it on as it is.
+    """
 
 
 class TapError(FatalAPIError):
@@ -170,28 +172,6 @@ class IncompleteRunError(TapError):
     """The run ended, but something was left out or is uncertain."""
 
 
-def redact(
-    text: str, secrets: tuple[str, ...] = (), limit: int | None = MAX_TEXT
-) -> str:
-    """Blank secrets in a text, and cut it.
-
-    Args:
-        text: Any text, such as what a server said.
-        secrets: Strings to blank besides anything that looks like a bearer token.
-        limit: The length at which it is cut; None for no cut.
-
-    Returns:
-        The text on one line, without secrets.
-    """
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
-    text = " ".join(_TOKENS.sub("***", text).split())
-    if limit is None or len(text) <= limit:
-        return text
-    return text[: limit - 1] + "…"
-
-
 def name_some(names: Sequence[str], most: int, separator: str = ", ") -> str:
     """List names, the first of them if there are many: `a, b, and 7 more`."""
     more = [f"and {len(names) - most} more"] if len(names) > most else []
@@ -209,13 +189,15 @@ def no_answer(error: Exception, host: str) -> str:
         A clause without a full stop; what others said in it is not redacted.
     """
     cause = _innermost(error)
+    if isinstance(cause, TooLargeError):
+        return str(cause)
     at = "the proxy" if isinstance(error, requests.exceptions.ProxyError) else host
     if isinstance(cause, NameResolutionError):
         return f"can't find {at}"
     if isinstance(cause, NewConnectionError):
         # Its own text is the repr of a connection.
         cause = cause.__cause__ or cause
-    said = getattr(cause, "strerror", None) or cause
+    said = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     if isinstance(error, requests.exceptions.SSLError):
         return f"no secure connection to {at}: {said}"
     if isinstance(error, requests.exceptions.ConnectTimeout):
@@ -223,6 +205,33 @@ def no_answer(error: Exception, host: str) -> str:
     if isinstance(error, requests.exceptions.Timeout):
         return f"no answer in time: {said}"
     return f"no connection to {at}, or it broke: {said}"
+
+
+def mend(error: Exception) -> str:
+    """Say what to do when there was no answer, or not all of it.
+
+    Args:
+        error: What the HTTP library raised.
+
+    Returns:
+        A sentence without a full stop.
+    """
+    if is_too_large(error):
+        return "Lower page_size, then run again: it goes on from the state"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "Check api_url and this machine's certificates"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "Check the proxy's address (HTTPS_PROXY), then run again"
+    if isinstance(error, requests.ConnectionError):
+        return (
+            "Check api_url and the network, then run again: it goes on from the state"
+        )
+    return "Run again later: it goes on from the state"
+
+
+def is_too_large(error: Exception) -> bool:
+    """Tell whether an answer came, but was too large."""
+    return isinstance(_innermost(error), TooLargeError)
 
 
 def _innermost(error: BaseException) -> BaseException:

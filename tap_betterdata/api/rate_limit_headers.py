@@ -17,6 +17,8 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from tap_betterdata.api.redaction import quote
+
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
@@ -171,6 +173,6 @@ class HeaderReader:
             is_news = name not in self._warned
             self._warned.add(name)
         if is_news:
-            words = "The server's %s makes no sense and is set aside: %.40r"
-            self._logger.warning(words, name, text)
+            words = "The server's %s makes no sense and is set aside: %s"
+            self._logger.warning(words, name, quote(text))
         return None

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from tap_betterdata.api.errors import TooLargeError
+from tap_betterdata.api.redaction import quote
 from tap_betterdata.compat import override
 
 if TYPE_CHECKING:
@@ -21,10 +23,6 @@ if TYPE_CHECKING:
 MAX_MIB = 64
 _PIECE = 1 << 18
 _GZIP = 16 + zlib.MAX_WBITS
-
-
-class _TooLargeError(Exception):
-    """Not an OSError, so that the HTTP libraries pass it on as it is."""
 
 
 def _respond(sock: Any, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
@@ -49,7 +47,7 @@ def _respond(sock: Any, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
         room -= size
         if room < 0:
             msg = f"the answer has more than {MAX_MIB} MiB"
-            raise _TooLargeError(msg)
+            raise TooLargeError(msg)
         return size
 
     # In place of its own; the buffer above it looks it up by name.
@@ -87,7 +85,7 @@ def read_body(response: requests.Response, ends: float) -> io.BytesIO:
     if encoding == "gzip":
         pieces = _unpack(pieces)
     elif encoding not in {"", "identity"}:
-        msg = f"the answer's Content-Encoding is {encoding[:40]!r}, not gzip"
+        msg = f"the answer's Content-Encoding is {quote(encoding)}, not gzip"
         raise requests.ConnectionError(msg)
     body = io.BytesIO()
     for piece in pieces:
@@ -95,7 +93,7 @@ def read_body(response: requests.Response, ends: float) -> io.BytesIO:
             raise TimeoutError
         if body.tell() + len(piece) > MAX_MIB << 20:
             msg = f"the answer has more than {MAX_MIB} MiB unpacked"
-            raise _TooLargeError(msg)
+            raise TooLargeError(msg)
         body.write(piece)
     body.seek(0)
     return body

@@ -7,17 +7,14 @@ import errno
 import gc
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from copy import copy
+from typing import Any
 
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.plugin_base import SingerCommand
 
-from tap_betterdata.api.errors import redact
+from tap_betterdata.api.redaction import blank, printable, redact
 from tap_betterdata.compat import override
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 _NO_OUTPUT = (
     "Standard output is closed, so there is nowhere to write to: pipe it into a "
@@ -25,53 +22,38 @@ _NO_OUTPUT = (
 )
 
 
-class HidingFormatter(logging.Formatter):
-    """Formats as another formatter does, but with secrets blanked.
+class SafeFormatter(logging.Formatter):
+    """Formats as another formatter does, but nothing in it deceives or betrays.
 
-    Attributes:
-        secrets: What is blanked.
+    Secrets are blanked. What others said can't forge a line or command a terminal.
     """
 
-    def __init__(self, inner: logging.Formatter | None, secrets: Iterable[str]) -> None:
-        """Stand before a formatter.
-
-        Args:
-            inner: The formatter.
-            secrets: What is blanked.
-        """
+    def __init__(self, inner: logging.Formatter | None) -> None:
+        """Stand before a formatter."""
         super().__init__()
         self._inner = inner or logging.Formatter()
-        self.secrets = set(secrets)
 
     @override
     def format(self, record: logging.LogRecord) -> str:
-        """Format a log record, tracebacks and all.
+        """Format a log record; tracebacks are for developers, and are indented."""
+        said = record.getMessage()
+        safe = printable(blank(said))
+        if safe != said:
+            record = copy(record)
+            record.msg, record.args = safe, ()
+        if not logging.getLogger(record.name).isEnabledFor(logging.DEBUG):
+            record = copy(record)
+            record.exc_info = record.exc_text = record.stack_info = None
+        lines = blank(self._inner.format(record)).splitlines()
+        return "\n    ".join(map(printable, lines))
 
-        Args:
-            record: The record.
 
-        Returns:
-            The line or lines, without secrets.
-        """
-        text = self._inner.format(record)
-        for secret in self.secrets:
-            text = text.replace(secret, "***")
-        return text
-
-
-def hide(secrets: list[str]) -> None:
-    """Blank secrets in all that is logged from now on, whoever logs it.
-
-    Args:
-        secrets: What is blanked.
-    """
+def guard_log() -> None:
+    """Have all that is logged from now on formatted safely, whoever logs it."""
     known = [logging.getLogger(), *logging.root.manager.loggerDict.values()]
-    handlers = [h for logger in known for h in getattr(logger, "handlers", ())]
-    for handler in handlers if secrets else ():
-        if isinstance(handler.formatter, HidingFormatter):
-            handler.formatter.secrets.update(secrets)
-        else:
-            handler.setFormatter(HidingFormatter(handler.formatter, secrets))
+    for handler in [h for logger in known for h in getattr(logger, "handlers", ())]:
+        if not isinstance(handler.formatter, SafeFormatter):
+            handler.setFormatter(SafeFormatter(handler.formatter))
 
 
 class LineCommand(SingerCommand):
@@ -94,6 +76,7 @@ class LineCommand(SingerCommand):
         # At the exit the collector goes through all that was imported, for nothing: a
         # tenth of the time of a short run.
         atexit.register(gc.freeze)
+        guard_log()
         if sys.stdout is None:  # what Python makes of one that is closed
             self.logger.error(_NO_OUTPUT)
             raise SystemExit(1)

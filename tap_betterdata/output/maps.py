@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from singer_sdk.mapper import CustomStreamMap
 
-from tap_betterdata.api.errors import MapError, redact
+from tap_betterdata.api.errors import MapError
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.output.rows import describe_record
 
 if TYPE_CHECKING:

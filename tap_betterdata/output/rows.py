@@ -11,7 +11,8 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from tap_betterdata.api.decoding import EXACT
-from tap_betterdata.api.errors import ValueUnreadableError, name_some, redact
+from tap_betterdata.api.errors import ValueUnreadableError, name_some
+from tap_betterdata.api.redaction import quote, redact
 from tap_betterdata.state.bookmarks import (
     are_dates,
     are_normal_stamps,
@@ -175,11 +176,11 @@ class RowReader:
             named = describe_record(row, self._keys)
             msg = (
                 f"{self._stream}: the record with {named} holds "
-                f"{error.value!r:.60} in the field {error.field}, which is not "
+                f"{quote(error.value)} in the field {error.field}, which is not "
                 f"{error.wanted}. Nothing is guessed: have the value mended in Better "
                 "Data, or deselect the field."
             )
-            raise ValueUnreadableError(redact(msg)) from None
+            raise ValueUnreadableError(msg) from None
         return record
 
     def _compile(
@@ -302,7 +303,7 @@ class RowReader:
                     "it is sent as null, here and in every such record.",
                     self._stream,
                     path,
-                    redact(repr(text))[:MAX_NAME],
+                    quote(text),
                 )
             return stamp
 
@@ -334,10 +335,11 @@ def elements(row: Row, name: str, where: str) -> list[Row]:
     if isinstance(value, list) and all(isinstance(element, dict) for element in value):
         return value
     msg = (
-        f"{where}: {value!r:.60} in the field {name} is not a list of objects. Nothing "
-        "is guessed: have the value mended in Better Data, or deselect the stream."
+        f"{where}: {quote(value)} in the field {name} is not a list of objects. "
+        "Nothing is guessed: have the value mended in Better Data, or deselect the "
+        "stream."
     )
-    raise ValueUnreadableError(redact(msg))
+    raise ValueUnreadableError(msg)
 
 
 class _UnreadableError(Exception):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from io import BytesIO
+from contextlib import contextmanager
 from typing import IO, Any, Generic, TypeVar, cast
 
 from tap_betterdata.api.decoding import decode
@@ -24,17 +23,19 @@ class SharedPages(Generic[T]):
         failed: Whether some could not be had at all; set by the owner.
     """
 
+    _file: IO[bytes] | None = None
+
     def __init__(self) -> None:
         """Make it empty; its file is gone with it."""
-        try:
-            self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as self
-        except OSError as error:
-            raise _no_room(error) from error
         self.whole = False
         self.failed = True
+        self._why = ""
+        with self._noting_errors():
+            # It lives as long as this does.
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
 
     def fill(self, answers: Iterable[T]) -> Iterator[T]:
-        """Pass answers on, and keep them.
+        """Pass answers on, and keep them as long as there is room.
 
         Args:
             answers: Objects that JSON can hold.
@@ -46,15 +47,8 @@ class SharedPages(Generic[T]):
             StorageError: If there is no room for them.
         """
         for answer in answers:
-            try:
-                self._file.write(encode_line(answer))
-                self._file.flush()
-            except OSError as error:
-                # With half an answer in it, it is of no use to anybody.
-                with suppress(OSError):
-                    self._file.close()
-                self._file = BytesIO()
-                raise _no_room(error) from error
+            if self._file is not None:
+                self._keep(self._file, encode_line(answer))
             yield answer
 
     def read(self) -> Iterator[T]:
@@ -62,15 +56,34 @@ class SharedPages(Generic[T]):
 
         Yields:
             What was kept.
+
+        Raises:
+            StorageError: If not all was kept.
         """
+        if self._file is None:
+            folder = tempfile.tempdir or "the folders for temporary files"
+            msg = (
+                f"no room in {folder} for the answers that it shares with another "
+                f"stream: {self._why}. Make room there, or set TMPDIR to another "
+                "folder, then run again"
+            )
+            raise StorageError(msg)
         self._file.seek(0)
-        for line in self._file:
-            yield cast("T", decode(line))
+        with open(self._file.fileno(), "rb", closefd=False) as lines:
+            for line in lines:
+                yield cast("T", decode(line))
 
+    def _keep(self, file: IO[bytes], line: bytes) -> None:
+        with self._noting_errors():
+            left = memoryview(line)
+            while left:
+                left = left[file.write(left) :]
 
-def _no_room(error: OSError) -> StorageError:
-    folder = f" in {tempfile.tempdir}" if tempfile.tempdir else ""
-    return StorageError(
-        f"No room{folder} for pages that two streams share ({error.strerror}): set "
-        "TMPDIR to a folder with more, or select one of the two"
-    )
+    @contextmanager
+    def _noting_errors(self) -> Iterator[None]:
+        """Give up on an error of the disk: what a part is good for, nobody can tell."""
+        try:
+            yield
+        except OSError as error:
+            self._why = error.strerror or str(error)
+            self._file = None

@@ -16,7 +16,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tap_betterdata.api.errors import StateError, redact
+from tap_betterdata.api.errors import StateError
+from tap_betterdata.api.redaction import quote
 from tap_betterdata.state.periods import GRANULARITIES
 
 _KEY = "replication_key"
@@ -323,7 +324,7 @@ def _is_readable(place: Mapping[str, Any]) -> bool:
     start, granularity = place.get(START), place.get(GRANULARITY)
     checkpoint = place.get(CHECKPOINT)
     return (
-        place.get(ORDER) in {None, SORTED, UNSORTED}
+        place.get(ORDER) in (None, SORTED, UNSORTED)
         and (checkpoint is None or _is_checkpoint(checkpoint))
         and isinstance(locations, list)
         and all(isinstance(location, str) for location in locations)
@@ -359,7 +360,7 @@ def _is_location(context: object) -> bool:
 
 def _shape_error(stream: str, what: object) -> StateError:
     msg = (
-        f"The state of {stream} holds {redact(repr(what))[:120]}, which this version "
+        f"The state of {stream} holds {quote(what)}, which this version "
         "can't read. Run with the state that the tap wrote last, or without one "
         "(meltano run --full-refresh) to read everything again"
     )

@@ -9,6 +9,7 @@ from singer_sdk import typing as th
 
 from tap_betterdata.api.answers import check_object
 from tap_betterdata.api.errors import UnexpectedAnswerError, describe_request
+from tap_betterdata.api.redaction import blank
 from tap_betterdata.compat import override
 from tap_betterdata.output.rows import elements
 from tap_betterdata.streams.base import Partition, RowsPage
@@ -81,7 +82,7 @@ class _AnalyticsEndpoint(PeriodicStream):
         for, and the log says so once.
         """
         for name, asked in (("from", "fromDate"), ("to", "toDate")):
-            answered = str(period.get(name) or partition[asked])[:10]
+            answered = blank(str(period.get(name) or partition[asked]))[:10]
             if answered == partition[asked]:
                 continue
             where = describe_request(self.name, partition)

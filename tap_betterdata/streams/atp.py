@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from tap_betterdata.api.answers import check_object, check_objects
-from tap_betterdata.api.errors import UnexpectedAnswerError, describe_request, redact
+from tap_betterdata.api.errors import UnexpectedAnswerError, describe_request
+from tap_betterdata.api.redaction import quote, redact
 from tap_betterdata.compat import override
 from tap_betterdata.output.rows import elements
 from tap_betterdata.streams.located import LocatedStream
@@ -210,7 +211,7 @@ class InventoryAtpChannelsStream(_AtpEndpoint):
         """A product's channel is a record; its fields win over the channel list's."""
         common = {str(c.get("channelId")): c for c in page["envelope"]["channels"]}
         for product in page["rows"]:
-            named = f"{self.name}: product {product.get('productMasterId')!r:.60}"
+            named = f"{self.name}: product {quote(product.get('productMasterId'))}"
             for channel in elements(product, "channels", named):
                 yield {
                     **common.get(str(channel.get("channelId")), {}),

@@ -21,8 +21,8 @@ from tap_betterdata.api.errors import (
     TapError,
     UnexpectedAnswerError,
     describe_request,
-    redact,
 )
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 from tap_betterdata.output.maps import map_record
 from tap_betterdata.output.rows import RowReader, describe_record
@@ -113,7 +113,11 @@ class BetterDataStream(ApiStream):
         """
         kept = self.run.shared_pages.get(self.path)
         if kept is not None:
-            yield from kept.read()
+            try:
+                yield from kept.read()
+            except StorageError as error:
+                error.args = (f"{self.name}: {error}",)
+                raise
             if not kept.whole:
                 kind = IncompleteRunError if kept.failed else InexactError
                 msg = f"{self.name}: as the other stream of {self.path}"
@@ -194,7 +198,7 @@ class BetterDataStream(ApiStream):
                     f"{self.name}: two records with {named} in one answer. Nothing is "
                     "guessed: tell the tap's developers"
                 )
-                raise UnexpectedAnswerError(redact(msg))
+                raise UnexpectedAnswerError(msg)
             known.add(key)
 
     @override

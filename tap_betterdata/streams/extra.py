@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
 
-from tap_betterdata.api.errors import ValueUnreadableError, name_some, redact
+from tap_betterdata.api.errors import ValueUnreadableError, name_some
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 from tap_betterdata.pagination.page import Fields
 from tap_betterdata.pagination.paging import LimitOffset, OnePage, PageLimit

@@ -10,8 +10,8 @@ from tap_betterdata.api.errors import (
     RefusedError,
     UnexpectedAnswerError,
     describe_request,
-    redact,
 )
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 from tap_betterdata.pagination.page import earlier
 from tap_betterdata.state.bookmarks import SORTED, UNSORTED, read_stamp, write_stamp
@@ -38,6 +38,7 @@ class InventoryStream(LocatedStream, PagedStream):
     records_key = "items"
     primary_keys = ("id",)
     replication_key = "updatedAt"
+    state_fields = LocatedStream.state_fields | PagedStream.state_fields
     _learns = False
     _reached: datetime | None = None
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_betterdata.api.errors import IncompleteRunError, name_some, redact
+from tap_betterdata.api.errors import IncompleteRunError, name_some
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 from tap_betterdata.state.bookmarks import LOCATIONS, LOCATIONS_AS_OF, read_stamp
 from tap_betterdata.streams.partitioned import PartitionedStream

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,6 +50,30 @@ def test_a_change_without_a_new_lock_is_noticed(
     (tmp_path / "pyproject.toml").write_text(content.replace(old, new, 1), "utf-8")
     monkeypatch.setattr(dev, "ROOT", tmp_path)
     with pytest.raises(dev.CommandError, match=r"dev\.py lock"):
+        dev.check_lock([])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new"),
+    [
+        (r"==(\d+)\.", r"==\g<1>1."),
+        ("sha256:[0-9a-f]{64}", "sha256:" + "0" * 64),
+        (r" \\\n    --hash=\S+(?=\n\w)", ""),
+        (r"\Z", "surplus==1.0\n"),
+        (r"[\s\S]*", ""),
+    ],
+)
+@pytest.mark.parametrize("name", ["base", "target-csv"])
+def test_another_pin_or_hash_is_noticed(
+    name: str, pattern: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(dev.REQUIREMENTS, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(dev, "REQUIREMENTS", tmp_path)
+    header, pins = dev.lock_path(name).read_text(encoding="utf-8").split("\n", 1)
+    changed = re.sub(pattern, new, pins, count=1)
+    assert changed != pins
+    dev.lock_path(name).write_text(f"{header}\n{changed}", encoding="utf-8")
+    with pytest.raises(dev.CommandError, match=rf"lock`: requirements/{name}\.txt "):
         dev.check_lock([])
 
 
