@@ -50,6 +50,7 @@ GROUPS = {
         "analytics_granularity",
         "lookback_minutes",
         "analytics_lookback_periods",
+        "extra_streams",
         "emit_activate_version_messages",
     ),
     "How fast": (
@@ -222,9 +223,9 @@ def fields_of(
         mark = " (key)" if name in keys and not path else ""
         kind = kind_of(schema)
         yield f"`{path}{name}`", f"{kind}{mark}", schema.get("description", "")
-        if "items" in schema and "properties" in schema["items"]:
-            inner = schema["items"]["properties"]
-            yield from fields_of(inner, keys, f"{path}{name}[].")
+        mark, inner = ("[]", schema["items"]) if "items" in schema else ("", schema)
+        if "properties" in inner:
+            yield from fields_of(inner["properties"], keys, f"{path}{name}{mark}.")
 
 
 def streams_page() -> Iterator[str]:
@@ -233,10 +234,9 @@ def streams_page() -> Iterator[str]:
     Yields:
         Lines of Markdown.
     """
-    streams = TapBetterData(validate_config=False).streams
-    paths = {
-        name: stream.path
-        for name, stream in streams.items()
+    streams = {
+        name: stream
+        for name, stream in TapBetterData(validate_config=False).streams.items()
         if isinstance(stream, BetterDataStream)
     }
     catalog = ask_tap("--discover")["streams"]
@@ -254,9 +254,12 @@ def streams_page() -> Iterator[str]:
         yield from ("", f"## `{name}`", "")
         yield (inspect.getdoc(type(streams[name])) or "").splitlines()[0]
         yield ""
-        yield f"- Endpoint: `GET {paths[name]}`"
-        yield f"- Key: {', '.join(f'`{key}`' for key in keys)}"
+        yield f"- Endpoint: `GET {streams[name].path}`"
+        yield f"- Key: {', '.join(f'`{key}`' for key in keys) or 'none'}"
         yield f"- Replication: `{entry['replication_method']}`{by}"
+        if not streams[name].selected_by_default:
+            yield "- Not selected unless the catalog says so"
+        yield f"- Permission: `{streams[name].permission}`"
         yield ""
         fields = fields_of(entry["schema"]["properties"], keys)
         yield from table(("Field", "Type", "What it is"), fields)

@@ -13,16 +13,20 @@ from urllib.parse import urlsplit
 import requests
 from singer_sdk import typing as th
 
+from tap_betterdata import streams
 from tap_betterdata.api.connection import SANDBOX_SCHEME
 from tap_betterdata.api.errors import SettingsError
 from tap_betterdata.api.redaction import quote, redact
 from tap_betterdata.inputs import PREFIX, check_certificates, variable_of
 from tap_betterdata.state.periods import GRANULARITIES, default_start
+from tap_betterdata.streams.extra import DECLARATION, NAME, PATH, find_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from jsonschema import ValidationError
+
+    from tap_betterdata.api.answers import Row
 
 API_URL = "https://app.betterdata.co/api"
 # Visible ASCII: anything else can't stand in a header.
@@ -39,6 +43,8 @@ _NO_URL = "api_url must be an https:// address, or sandbox: for the stand-in"
 _WORDS = {
     _DATE: "a date, YYYY-MM-DD, such as 2026-01-31",
     _TEXT: "a text of ASCII letters, digits and punctuation, on one line",
+    NAME: "small letters, digits and underscores, such as inventory_adjustments",
+    PATH: "what follows api_url, such as /inventory/adjustments, without host, .. or ?",
     "array": 'a list of texts, such as ["loc_001", "loc_002"]',
     "object": "a JSON object",
     "string": "a text in quotes, not an empty one",
@@ -189,6 +195,16 @@ SCHEMA: dict[str, Any] = {
             ),
         ),
         th.Property(
+            "extra_streams",
+            th.ArrayType(DECLARATION),
+            title="Extra streams",
+            description=(
+                "Lists of the API that the tap does not know, each as an object with "
+                "name, path, records_key, key_fields and paging, and maybe page_size "
+                "and params."
+            ),
+        ),
+        th.Property(
             "max_extra_requests",
             th.IntegerType(minimum=0),
             title="Maximum extra requests",
@@ -251,10 +267,8 @@ def check(
     Raises:
         SettingsError: If some are missing or wrong.
     """
-    names = {name: variable_of(name) for name in variables}
-    errors = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(config)
-    if faults := [_fault(error, names) for error in errors]:
-        raise SettingsError("; ".join(faults))
+    _check_kinds(config, schema, variables)
+    check_extra_streams(config, schema, variables)
     check_batches(config.get("batch_config") or {})
     url = config.get("api_url", API_URL)
     check_url(url)
@@ -262,22 +276,65 @@ def check(
         check_certificates()
 
 
+def _check_kinds(
+    config: Mapping[str, Any], schema: Mapping[str, Any], variables: Iterable[str]
+) -> None:
+    names = {name: variable_of(name) for name in variables}
+    errors = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(config)
+    if faults := [_fault(error, names) for error in errors]:
+        raise SettingsError("; ".join(dict.fromkeys(faults)))
+
+
+def check_extra_streams(
+    config: Mapping[str, Any], schema: Mapping[str, Any], variables: Iterable[str] = ()
+) -> None:
+    """Check the streams that are declared; to say what the streams are takes them, too.
+
+    Raises:
+        SettingsError: If one can't be used.
+    """
+    entries = config.get("extra_streams") or []
+    own = {"api_key": "none", "extra_streams": entries}
+    _check_kinds(own, schema, variables)
+    known = (getattr(streams, name) for name in streams.__all__)
+    if fault := find_fault(entries, {stream.name: stream.path for stream in known}):
+        raise SettingsError(fault)
+
+
 def _fault(error: ValidationError, names: Mapping[str, str]) -> str:
     """Say in words what is wrong with a setting, and what to write."""
     first, *more = error.absolute_path or [""]
     path = [names.get(str(first), str(first)), *more]
-    label = ".".join(str(part) for part in path if not isinstance(part, int))
+    label = str(path[0]) + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}"
+        # Which text of a list it is, shows; which object of a list doesn't.
+        for part in (more[:-1] if isinstance(path[-1], int) else more)
+    )
     schema, value = cast("Mapping[str, Any]", error.schema), error.instance
     if not label:
         return _NO_KEY
     if schema.get("secret"):
         return f"{label} {_key_fault(value)}"
+    if error.validator in {"required", "additionalProperties"}:
+        return _fields_fault(f"{label}[{path[-1]}]", schema, cast("Row", value))
     holds = "holds" if isinstance(path[-1], int) else "is"
     is_quoted = first == label and isinstance(value, str)
     return (
         f"{label} {holds} {_show(value)}: it takes "
         f"{_takes(schema, is_quoted=is_quoted)}"
     )
+
+
+def _fields_fault(label: str, schema: Mapping[str, Any], value: Row) -> str:
+    """Say which fields an object lacks, and which it should not have."""
+    properties = schema["properties"]
+    lacking = [name for name in schema["required"] if name not in value]
+    unknown = [
+        _meant(name[:_MAX_SHOWN], properties) for name in {*value} - {*properties}
+    ]
+    lacks = [f"lacks {', '.join(lacking)}"] if lacking else []
+    holds = [f"holds {', '.join(sorted(unknown))}"] if unknown else []
+    return f"{label} {' and '.join([*lacks, *holds])}: it takes {', '.join(properties)}"
 
 
 def _key_fault(key: object) -> str:
@@ -313,6 +370,8 @@ def _takes(schema: Mapping[str, Any], *, is_quoted: bool) -> str:
         return f"a whole number{limits}{unquoted}"
     if "boolean" in kinds:
         return f"true or false{unquoted}"
+    if "properties" in schema.get("items", {}):
+        return f"a list of objects with {', '.join(schema['items']['required'])}"
     words = (_WORDS[kind] for kind in _WORDS if kind in kinds)
     of_kind = next(words, "what `tap-betterdata --about` says of it")
     return _WORDS.get(schema.get("pattern", ""), of_kind)

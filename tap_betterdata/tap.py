@@ -40,6 +40,7 @@ from tap_betterdata.settings import (
     SCHEMA,
     analytics_window,
     check,
+    check_extra_streams,
     keys_in,
     unknown_settings,
     unknown_variables,
@@ -47,6 +48,7 @@ from tap_betterdata.settings import (
 )
 from tap_betterdata.state.bookmarks import check_state, read_bookmarks
 from tap_betterdata.streams.base import BetterDataStream
+from tap_betterdata.streams.extra import ExtraStream
 from tap_betterdata.streams.periodic import PeriodicStream
 from tap_betterdata.streams.run_context import RunContext
 
@@ -123,6 +125,7 @@ class TapBetterData(Tap):
         else:
             # To say what the streams are takes no key; the SDK would warn of it.
             settings = {"api_key": "none", **settings}
+            check_extra_streams(settings, self.config_jsonschema, variables)
         self._heed_hangup()
         super().__init__(config=settings, validate_config=validate_config, **kwargs)
         self._check_selection()
@@ -211,8 +214,8 @@ class TapBetterData(Tap):
     def discover_streams(self) -> list[BetterDataStream]:
         """Return the streams; the SDK runs them in the order of their names.
 
-        That order matters: the inventory comes first, and the others learn the
-        locations from it.
+        That order matters: the inventory comes before those that learn the locations
+        from it.
         """
         inventory = streams.InventoryStream(self, self.run)
         self.run.locations.learn = inventory.learn_locations
@@ -223,6 +226,12 @@ class TapBetterData(Tap):
             streams.InventoryAnalyticsCategoriesStream(self, self.run),
             streams.InventoryAtpStream(self, self.run),
             streams.InventoryAtpChannelsStream(self, self.run),
+            streams.TransferRecommendationsStream(self, self.run),
+            streams.AlertsConfigStream(self, self.run),
+            *(
+                ExtraStream(self, self.run, declared)
+                for declared in self.config.get("extra_streams") or ()
+            ),
         ]
 
     @override

@@ -9,8 +9,8 @@ import pytest
 from singer_sdk import typing as th
 
 from tap_betterdata.compat import override
-from tap_betterdata.pagination.paging import LimitOffset
 from tap_betterdata.sandbox import Sandbox
+from tap_betterdata.streams import TransferRecommendationsStream
 from tap_betterdata.streams.paged import PagedStream
 from tap_betterdata.tap import TapBetterData
 from tests.running import Outcome, Runner, config_for
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from tap_betterdata.streams.base import BetterDataStream
 
-# What these two take, once the vendor has said what is assumed of them here, is their
-# class and a line in `discover_streams`.
+# What one more list takes, once the vendor has said what is assumed of it here, is its
+# class and a line in `discover_streams`. The other list is one that the tap has.
 
 
 class AlertsStream(PagedStream):
@@ -46,43 +46,15 @@ class AlertsStream(PagedStream):
     ).to_dict()
 
 
-class RecommendationsStream(PagedStream):
-    """`GET /transfers/recommendations/pending`: one record is one recommendation."""
-
-    name = "transfer_recommendations"
-    path = "/transfers/recommendations/pending"
-    permission = "transfers.read"
-    records_key = "recommendations"
-    paging = LimitOffset()
-    primary_keys = ("id",)
-
-    schema = th.PropertiesList(
-        th.Property("id", th.StringType, required=True, description="What it is."),
-        th.Property("productMasterId", th.StringType, description="The product."),
-        th.Property("sourceLocationId", th.StringType, description="From where."),
-        th.Property("destLocationId", th.StringType, description="To where."),
-        th.Property("quantity", th.NumberType, description="How many units."),
-        th.Property("priority", th.StringType, description="How urgent it is."),
-        th.Property("status", th.StringType, description="Always PENDING."),
-        th.Property("reason", th.StringType, description="Why it is recommended."),
-        th.Property("estimatedROI", th.NumberType, description="What it brings."),
-        th.Property("createdAt", th.DateTimeType, description="When it was made."),
-    ).to_dict()
-
-
 class LargerTap(TapBetterData):
-    """The tap with two more streams."""
+    """The tap with one more stream."""
 
     @override
     def discover_streams(self) -> list[BetterDataStream]:
-        return [
-            *super().discover_streams(),
-            AlertsStream(self, self.run),
-            RecommendationsStream(self, self.run),
-        ]
+        return [*super().discover_streams(), AlertsStream(self, self.run)]
 
 
-ALERTS, PENDING = AlertsStream.path, RecommendationsStream.path
+ALERTS, PENDING = AlertsStream.path, TransferRecommendationsStream.path
 SERVED = {"alerts": "alerts", "transfer_recommendations": "recommendations"}
 PATHS = {"alerts": ALERTS, "transfer_recommendations": PENDING}
 streams = pytest.mark.parametrize("stream", SERVED)

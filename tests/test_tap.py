@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_betterdata.sandbox import Sandbox
-from tests.e2e.truth import KEYS, expected_keys, keys_of
+from tests.e2e.truth import ALL_KEYS, KEYS, expected_keys, keys_of
 from tests.running import (
     PERIODS,
     InstalledRunner,
@@ -77,9 +77,12 @@ def test_discover_needs_nothing(command: InstalledRunner) -> None:
     outcome = command(None, "--discover", **OFFLINE).check()
     assert not outcome.lines("WARNING")
     streams = json.loads(outcome.stdout)["streams"]
-    assert {stream["tap_stream_id"] for stream in streams} == KEYS.keys()
+    assert {stream["tap_stream_id"] for stream in streams} == ALL_KEYS.keys()
     for stream in streams:
-        assert tuple(stream["key_properties"]) == KEYS[stream["tap_stream_id"]]
+        name = stream["tap_stream_id"]
+        assert tuple(stream["key_properties"]) == ALL_KEYS[name]
+        (top,) = (m["metadata"] for m in stream["metadata"] if not m["breadcrumb"])
+        assert top["selected"] is top["selected-by-default"] is (name in KEYS)
 
 
 def test_about_needs_nothing(command: InstalledRunner) -> None:
@@ -467,6 +470,35 @@ def test_the_key_is_in_no_output_when_all_is_well(
     outcome = command(None, "--config=ENV", **env)
     check_settings(outcome, sandbox)
     assert KEY not in outcome.stdout + outcome.stderr
+
+
+def test_another_version_of_the_api_works_throughout(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    paths: list[str] = []
+
+    def serve(request: Any) -> None:
+        paths.append(request.path)
+        request.path = request.path.removeprefix("/v2")
+
+    sandbox.before_request = serve
+    declared = {
+        "name": "adjustments",
+        "path": "/inventory/adjustments",
+        "records_key": "entries",
+        "key_fields": ["id"],
+        "paging": "offset",
+    }
+    config = config_for(sandbox, api_url=f"{sandbox.url}/v2", extra_streams=[declared])
+    catalog = catalog_of(*ALL_KEYS)
+    # What is declared is not in that catalog, which then selects all but it.
+    outcome = tap(config, catalog=catalog).check()
+    assert {m["stream"] for m in outcome.of("RECORD")} == ALL_KEYS.keys()
+    outcome = tap(config).check()
+    assert outcome.records("adjustments")
+    assert "The key works" in tap(config, "--test").check().stdout
+    assert all(path.startswith("/v2/") for path in paths)
+    assert len(set(paths)) == 6
 
 
 # What it costs

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.api.decoding import decode
+from tap_betterdata.api.errors import name_some
 from tap_betterdata.pagination.page import Page
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # What the API's overview calls every list; the endpoints' own pages have other names.
 OVERVIEW_KEY = "data"
+# Of an answer's fields, in a message.
+_MOST_NAMED = 10
 
 Row = dict[str, Any]
 
@@ -128,7 +131,8 @@ def error_code(body: Mapping[str, Any]) -> str | None:
 def _rows(body: Mapping[str, Any], records_key: str) -> list[Row]:
     name = records_key if records_key in body else OVERVIEW_KEY
     if name not in body:
-        msg = f"no list under {records_key} or {OVERVIEW_KEY}"
+        fields = name_some(list(body), _MOST_NAMED) or "none"
+        msg = f"no list under {records_key} or {OVERVIEW_KEY}; its fields: {fields}"
         raise MalformedResponseError(msg)
     rows = body[name]
     if not _is_list_of_objects(rows):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from decimal import Decimal
 from operator import itemgetter
 from types import NoneType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from tap_betterdata.api.decoding import EXACT
 from tap_betterdata.api.errors import ValueUnreadableError, name_some
@@ -31,6 +31,7 @@ _NOTHING: Types = frozenset({NoneType})
 _NUMBERS: Types = frozenset({int, Decimal, NoneType})
 _BOOLEANS: Types = frozenset({bool, NoneType})
 _TEXTS: Types = frozenset({str, NoneType})
+_OBJECTS: Types = frozenset({dict, NoneType})
 
 
 class Field(NamedTuple):
@@ -199,8 +200,8 @@ class RowReader:
             return Field(_NUMBERS, lambda value: _number(value, path))
         if "boolean" in kinds:
             return Field(_BOOLEANS, lambda value: _refuse(value, path, "true or false"))
-        if "array" in kinds:
-            return Field(_NOTHING, self._list_reader(schema["items"], path))
+        if kinds & {"array", "object"}:
+            return self._nested_field(schema, path)
         if schema.get("format") == "date":
             return Field(_NOTHING, self._date_reader(path), are_dates)
         if schema.get("format") == "date-time":
@@ -218,6 +219,25 @@ class RowReader:
             return [self._read(element, fields, f"{path}.") for element in value]
 
         return read
+
+    def _nested_field(self, schema: Mapping[str, Any], path: str) -> Field:
+        """Read a list of objects, an object by its fields, or one that is all open."""
+
+        def refuse(value: Any) -> NoReturn:
+            raise _UnreadableError(path, value, "an object")
+
+        if "items" in schema:
+            return Field(_NOTHING, self._list_reader(schema["items"], path))
+        if not schema.get("properties"):
+            return Field(_OBJECTS, refuse)
+        fields = self._compile(schema["properties"], f"{path}.")
+
+        def read(value: Any) -> Row:
+            if not isinstance(value, dict):
+                refuse(value)
+            return self._read(value, fields, f"{path}.")
+
+        return Field(_NOTHING, read)
 
     def _read(self, row: Row, fields: Mapping[str, Field], path: str) -> Row:
         record = {}

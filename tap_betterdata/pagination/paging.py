@@ -58,6 +58,20 @@ class LimitOffset(Paging):
         return _count("total", envelope.get("total"))
 
 
+class OnePage(Paging):
+    """No pages: an answer is the whole list, with a total in either place or none."""
+
+    def params(self, number: int, limit: int) -> dict[str, int]:
+        """Return nothing: there is one page, and nothing asks for another."""
+        del number, limit
+        return {}
+
+    def total(self, envelope: Mapping[str, Any]) -> int | None:
+        """Read `total`, or else `pagination.total`."""
+        total = LimitOffset().total(envelope)
+        return PageLimit().total(envelope) if total is None else total
+
+
 def _count(name: str, value: object) -> int | None:
     """Read a count; some servers write numbers as strings."""
     if value is None:

@@ -29,6 +29,10 @@ _CATEGORIES: list[Record] = _NAMES["categories"]
 #: The sales channels, as the top level of the ATP response lists them.
 CHANNELS: list[Record] = _NAMES["channels"]
 
+#: What the company is warned of, and where: the documented fields of the one object.
+ALERTS_CONFIG: Record = _NAMES["alerts"]
+_REASONS: list[str] = _NAMES["reasons"]
+
 #: The documented fields of an inventory item.
 INVENTORY_FIELDS = (
     "id",
@@ -167,14 +171,15 @@ class Catalogue:
         }
 
     def plain_list(self, name: str) -> list[Record]:
-        """Return the `recommendations` or `alerts` at first, the oldest one first.
+        """Return `recommendations`, `alerts` or `adjustments` at first, by their age.
 
-        There is a recommendation for each fourth item, if it can go anywhere, and an
-        alert for each second one.
+        There is a recommendation for each fourth item, if it can go anywhere, an alert
+        for each second one, and an adjustment for each third one.
         """
         make, step = {
             "recommendations": (self._recommendation, 4),
             "alerts": (self._alert, 2),
+            "adjustments": (self._adjustment, 3),
         }[name]
         if name == "recommendations" and len(self._locations) == 1:
             return []
@@ -200,6 +205,24 @@ class Catalogue:
             "status": "PENDING",
             "reason": "Destination is below its safety stock",
             "estimatedROI": cents(5 + (chance >> 24) % 40),
+        }
+
+    def _adjustment(self, number: int, item: Record) -> Record:
+        """Book what made the stock what it is; eight fields are documented."""
+        chance = draw(self._seed, "adjustment", number)
+        after = item["quantityOnHand"]
+        delta = chance % 41 - 20
+        # There was never less than nothing.
+        delta = min(delta, after) or -1
+        return {
+            "id": f"txn_{number:07}",
+            "inventoryItemId": item["id"],
+            "transactionType": "ADJUSTMENT",
+            "deltaQty": delta,
+            "qtyBefore": after - delta,
+            "qtyAfter": after,
+            "reasonCode": _REASONS[(chance >> 8) % len(_REASONS)],
+            "comment": None if chance >> 16 & 1 else f"{item['binName']}: “{number}”",
         }
 
     def _alert(self, number: int, item: Record) -> Record:

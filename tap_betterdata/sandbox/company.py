@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import threading
 from bisect import bisect_left, bisect_right, insort
+from copy import deepcopy
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.sandbox.catalogue import (
+    ALERTS_CONFIG,
     CHANNELS,
     Catalogue,
     Record,
@@ -57,6 +59,8 @@ class Company:
         self._next_serial = _FIRST_SERIAL
         # Sorted orders and sums, each kept until the next change.
         self._views: dict[tuple[object, ...], Any] = {}
+        #: The one object; what is changed in it is served.
+        self.alerts_config = deepcopy(ALERTS_CONFIG)
         self._plain_lists: dict[str, list[Record]] = {}
 
     # -- reading ---------------------------------------------------------------
@@ -104,7 +108,7 @@ class Company:
             return [self._record(item_id) for item_id in ids[window]], len(ids)
 
     def plain_list(self, name: str) -> list[Record]:
-        """Return `recommendations` or `alerts`; what is changed in it is served."""
+        """Return a list by its name in the catalogue; what is changed is served."""
         with self._lock:
             if name not in self._plain_lists:
                 self._plain_lists[name] = self._catalogue.plain_list(name)

@@ -162,12 +162,19 @@ class Endpoint:
         return payload
 
 
-def plain_list(name: str) -> Callable[[Query], Rows]:
-    """Serve one of the company's plain lists, in its order unless sorted."""
+def plain_list(name: str, *filters: str) -> Callable[[Query], Rows]:
+    """Serve one of the company's plain lists, in its order unless sorted.
+
+    Args:
+        name: The list.
+        *filters: Fields whose value may be asked for.
+    """
 
     def rows(query: Query) -> Rows:
         # A copy, as a test may change the list meanwhile.
         records = list(query.company.plain_list(name))
+        for field in query.params.keys() & {*filters}:
+            records = [row for row in records if row[field] == query.params[field]]
         if query.sorting is not None:
             field, descending = query.sorting
             pairs = ((record, record) for record in records)
@@ -208,9 +215,14 @@ def _analytics_beside(query: Query) -> Record:
     return {"period": {"from": f"{start}T00:00:00Z", "to": f"{end}T23:59:59Z"}}
 
 
+def _alerts_config(query: Query) -> Rows:
+    return query.company.alerts_config, 1
+
+
 #: All endpoints by their paths. The limits 20, 50, 100 and 200 are documented; which
 #: of the first two endpoints has which is assumed from their order on the page, and
-#: that the last two have the general ones. What an alert looks like is made up.
+#: that the others have the general ones. What an alert looks like is made up, and that
+#: an adjustment has a `createdAt`, and its list a `total`, is assumed.
 ENDPOINTS = {
     endpoint.path: endpoint
     for endpoint in (
@@ -248,6 +260,21 @@ ENDPOINTS = {
             rows=plain_list("recommendations"),
             paging=LIMIT_OFFSET,
             limit=50,
+        ),
+        Endpoint(
+            path="/inventory/adjustments",
+            name="entries",
+            permission="inventory.adjust",
+            rows=plain_list("adjustments", "inventoryItemId"),
+            paging=LIMIT_OFFSET,
+            limit=50,
+        ),
+        Endpoint(
+            path="/admin/alerts/config",
+            name="config",
+            permission="admin.alerts.read",
+            rows=_alerts_config,
+            paging=None,
         ),
         Endpoint(
             path="/admin/alerts/history",

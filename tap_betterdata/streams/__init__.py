@@ -1,16 +1,20 @@
 """The tap's streams, one module for each domain of the API."""
 
+from tap_betterdata.streams.alerts import AlertsConfigStream
 from tap_betterdata.streams.analytics import (
     InventoryAnalyticsCategoriesStream,
     InventoryAnalyticsStream,
 )
 from tap_betterdata.streams.atp import InventoryAtpChannelsStream, InventoryAtpStream
 from tap_betterdata.streams.inventory import InventoryStream
+from tap_betterdata.streams.transfers import TransferRecommendationsStream
 
 __all__ = [
+    "AlertsConfigStream",
     "InventoryAnalyticsCategoriesStream",
     "InventoryAnalyticsStream",
     "InventoryAtpChannelsStream",
     "InventoryAtpStream",
     "InventoryStream",
+    "TransferRecommendationsStream",
 ]

@@ -258,9 +258,10 @@ class BetterDataStream(ApiStream):
         """Wait with SCHEMA until the first page has come.
 
         Where a target rewrites its files, it does so at SCHEMA: a run that brings
-        nothing must leave them alone. There is no public hook for it.
+        nothing must leave them alone. There is no public hook for it. A stream that is
+        not selected has no maps, but `--test=schema` selects all.
         """
-        if not self._awaits_first_page:
+        if self.name in self.tap.mapper.stream_maps and not self._awaits_first_page:
             super()._write_schema_message()
 
     def _begin(self) -> None:
@@ -290,9 +291,10 @@ class BetterDataStream(ApiStream):
     def deselected(self) -> frozenset[str]:
         """What the catalog leaves out, found once and not for each record."""
         return frozenset(
-            name
-            for name in self.schema["properties"]
-            if not self.mask.get(("properties", name), True)
+            # Of `properties`, `alertTypes`, `properties`, `expiry` every other one.
+            ".".join(breadcrumb[1::2])
+            for breadcrumb, is_selected in self.mask.items()
+            if breadcrumb and not is_selected
         ).union(_missing(self.schema, self.effective_schema))
 
     @cached_property
@@ -472,6 +474,9 @@ def _missing(
     for name, declared in schema["properties"].items():
         if name not in kept.get("properties", {}):
             yield f"{path}{name}"
-        elif "properties" in declared.get("items", {}):
-            inner = kept["properties"][name].get("items", declared["items"])
-            yield from _missing(declared["items"], inner, f"{path}{name}.")
+            continue
+        inner = declared.get("items", declared)
+        if "properties" in inner:
+            other = kept["properties"][name]
+            other = other.get("items", inner) if "items" in declared else other
+            yield from _missing(inner, other, f"{path}{name}.")

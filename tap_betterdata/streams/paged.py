@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     from tap_betterdata.api.answers import Row
     from tap_betterdata.pagination.page import Batch
 
-# Documented for every list endpoint (20 and 100), for one that refuses its own.
-SAFE_LIMITS = (100, 20)
-
 
 class FirstPage(NamedTuple):
     """The page that a list begins with.
@@ -73,12 +70,15 @@ class PagedStream(PartitionedStream):
         row_key: The field that tells the rows of one list apart.
         paging: How a page is asked for.
         max_limit: The largest page that the endpoint takes.
+        safe_limits: What is asked for where it refuses its own.
     """
 
     records_key: str
     row_key = "id"
     paging: Paging = PageLimit()
     max_limit = 100
+    # Documented for every list endpoint.
+    safe_limits: tuple[int, ...] = (100, 20)
     state_fields = PartitionedStream.state_fields | {
         CHECKPOINT,
         OLD_CHECKPOINT,
@@ -176,7 +176,7 @@ class PagedStream(PartitionedStream):
         attempts = [(wanted, sorts)]
         if sorts:
             attempts.append((wanted, False))
-        attempts += [(safe, sorts) for safe in SAFE_LIMITS if safe < wanted]
+        attempts += [(safe, sorts) for safe in self.safe_limits if safe < wanted]
         refusals: list[BadRequestError] = []
         for limit, is_sorted in attempts:
             if limit == wanted and "limit" in "".join(map(str, refusals)):

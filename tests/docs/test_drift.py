@@ -15,7 +15,9 @@ from jsonschema import Draft7Validator
 
 import dev
 from tap_betterdata.api import errors
-from tests.docs.pages import DOCS, TEXTS, blocks
+from tap_betterdata.sandbox import Sandbox
+from tests.docs.pages import DOCS, TEXTS, blocks, table
+from tests.running import Runner, config_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,6 +199,20 @@ def test_the_hubs_definition_is_meltano_ymls(
 # meltano.yml
 
 
+def test_meltano_yml_selects_what_is_selected_by_default(
+    catalog: dict[str, Any], project: dict[str, Any]
+) -> None:
+    tap, *_ = project["plugins"]["extractors"]
+    chosen = [
+        name
+        for name, entry in catalog.items()
+        for item in entry["metadata"]
+        if not item["breadcrumb"] and item["metadata"]["selected-by-default"]
+    ]
+    assert tap["select"] == [f"{name}.*" for name in chosen]
+    assert len(chosen) == 5
+
+
 def test_meltano_yml_describes_the_taps_own_settings(
     own_settings: dict[str, dict[str, Any]], project: dict[str, Any]
 ) -> None:
@@ -300,7 +316,31 @@ def test_streams_that_are_named_are_there(catalog: dict[str, Any]) -> None:
     for page in TEXTS:
         text = page.read_text(encoding="utf-8")
         named = set(re.findall(r"`(inventory(?:_[a-z]+)*)`", text))
-        assert named <= catalog.keys(), page
+        # That one is declared in the docs.
+        assert named <= {*catalog, "inventory_adjustments"}, page
+
+
+def test_what_the_docs_declare_can_be_read(tmp_path: Path) -> None:
+    (block,) = (
+        block
+        for block in blocks(DOCS / "howto" / "extra-streams.md")
+        if block.language == "json"
+    )
+    with Sandbox(items=30) as sandbox:
+        (declared,) = json.loads(block.text)["extra_streams"]
+        outcome = Runner(tmp_path)(
+            config_for(sandbox, extra_streams=[declared])
+        ).check()
+        rows = sandbox.company.plain_list("adjustments")
+    records = outcome.records(declared["name"])
+    assert records == [{"id": row["id"], "data": row} for row in rows]
+
+
+def test_what_an_entry_declares_is_explained(about: dict[str, Any]) -> None:
+    fields = about["settings"]["properties"]["extra_streams"]["items"]["properties"]
+    page = DOCS / "howto" / "extra-streams.md"
+    named = [cell.strip("`") for cell, _ in table(page, "Field", "What it says")]
+    assert named == list(fields)
 
 
 # CI

@@ -28,6 +28,9 @@ WORD = re.compile(r"`([a-z-]+)(?:: [^`\n]+)?`")
 # Those in the docs that are no settings, neither the tap's nor a target's.
 OTHER_NAMES = {
     "disable_existing_loggers",  # Python's logging
+    "inventory_adjustments",  # declared in the docs
+    "key_fields",  # of what is declared
+    "records_key",
     "load_schema",  # Meltano's
     "loc_001",  # the sandbox's
     "loc_002",

@@ -26,6 +26,12 @@ KEYS: dict[str, Key] = {
         "categoryId",
     ),
 }
+# With those of the streams that are not selected unless the catalog says so.
+ALL_KEYS: dict[str, Key] = {
+    **KEYS,
+    "alerts_config": (),
+    "transfer_recommendations": ("id",),
+}
 # What a product's channels, and a period's categories, have from it.
 PRODUCT = ("locationId", "locationName", "productMasterId", "productName", "globalSku")
 PERIOD = ("locationId", "granularity", "periodFrom", "periodTo")
@@ -153,5 +159,5 @@ def keys_of(stream: str, rows: Iterable[Mapping[str, object]]) -> list[Key]:
     Returns:
         The keys, sorted; one that came twice is there twice.
     """
-    names = KEYS[stream]
+    names = ALL_KEYS[stream]
     return sorted(tuple(str(row[name]) for name in names) for row in rows)

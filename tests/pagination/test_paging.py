@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_betterdata.pagination.paging import LimitOffset, PageLimit
+from tap_betterdata.pagination.paging import LimitOffset, OnePage, PageLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +22,13 @@ Envelope = dict[str, Any]
 SAID: list[tuple[Paging, Callable[[object], Envelope], str]] = [
     (PageLimit(), lambda value: {"pagination": {"total": value}}, "pagination.total"),
     (LimitOffset(), lambda value: {"total": value}, "total"),
+    (OnePage(), lambda value: {"total": value}, "total"),
+    (OnePage(), lambda value: {"pagination": {"total": value}}, "pagination.total"),
 ]
 styles = pytest.mark.parametrize(
-    ("paging", "said", "name"), SAID, ids=["page_limit", "limit_offset"]
+    ("paging", "said", "name"),
+    SAID,
+    ids=["page_limit", "limit_offset", "one_page", "one_page_with_pagination"],
 )
 
 
@@ -36,6 +40,7 @@ def test_a_page_is_asked_for(number: int, limit: int) -> None:
     assert before.keys() == {"limit", "offset"}
     assert behind["offset"] - before["offset"] == before["limit"] == limit
     assert LimitOffset().params(1, limit)["offset"] == 0
+    assert OnePage().params(number, limit) == {}
 
 
 @styles

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_betterdata.sandbox import Company
+from tap_betterdata.sandbox.catalogue import ALERTS_CONFIG
 from tap_betterdata.sandbox.options import read_query
 
 if TYPE_CHECKING:
@@ -85,7 +86,12 @@ def test_rows_agree_with_the_company(client: Client) -> None:
         assert row["locationId"] in company.location_ids
         assert (row["type"] == "stockout") == (row["quantity"] == 0)
     assert len({row["type"] for row in alerts}) == 4
-    for name in LISTS.values():
+    for row in company.plain_list("adjustments"):
+        item = company.item(row["inventoryItemId"])
+        assert row["qtyAfter"] == item["quantityOnHand"]
+        assert row["qtyAfter"] - row["deltaQty"] == row["qtyBefore"] >= 0
+        assert row["deltaQty"] != 0
+    for name in (*LISTS.values(), "adjustments"):
         created = [row["createdAt"] for row in company.plain_list(name)]
         assert created == sorted(set(created))
 
@@ -97,6 +103,27 @@ def test_equal_options_give_equal_rows() -> None:
 
     assert made("items=80") == made("items=80")
     assert all(a != b for a, b in zip(made("items=80"), made("seed=2"), strict=True))
+
+
+def test_adjustments(client: Client) -> None:
+    entries = client.sandbox.company.plain_list("adjustments")
+    payload = client.read("/inventory/adjustments", limit=2, offset=1)
+    assert payload == {"entries": entries[1:3], "total": 173, "limit": 2, "offset": 1}
+    assert len(client.read("/inventory/adjustments")["entries"]) == 50
+    wanted = {"inventoryItemId": entries[7]["inventoryItemId"]}
+    payload = client.read("/inventory/adjustments", **wanted)
+    assert payload["entries"] == [entries[7]]
+    assert payload["total"] == 1
+
+
+def test_the_configuration_of_the_alerts(client: Client) -> None:
+    (config,) = client.read("/admin/alerts/config").values()
+    assert config == ALERTS_CONFIG
+    alerts = client.sandbox.company.plain_list("alerts")
+    assert {row["type"] for row in alerts} < config["alertTypes"].keys()
+    client.sandbox.company.alerts_config["enabled"] = False
+    assert client.read("/admin/alerts/config")["config"]["enabled"] is False
+    assert ALERTS_CONFIG["enabled"] is True
 
 
 def test_one_location_has_nowhere_to_send_to(run: Run) -> None:
@@ -139,7 +166,8 @@ def test_recommendations_are_not_sorted(client: Client) -> None:
 PERMISSIONS = {
     "inventory.read": ["/inventory", "/inventory/channel-location"],
     "transfers.read": [PENDING],
-    "admin.alerts.read": [ALERTS],
+    "inventory.adjust": ["/inventory/adjustments"],
+    "admin.alerts.read": [ALERTS, "/admin/alerts/config"],
 }
 
 
