@@ -246,12 +246,7 @@ def keys_in(config: Mapping[str, Any]) -> list[str]:
 def check(
     config: Mapping[str, Any], schema: Mapping[str, Any], variables: Iterable[str] = ()
 ) -> None:
-    """Check the settings.
-
-    Args:
-        config: The settings.
-        schema: Their schema.
-        variables: Those that come from variables, which are named in their stead.
+    """Check the settings; those that come from variables are called by their names.
 
     Raises:
         SettingsError: If some are missing or wrong.
@@ -260,6 +255,7 @@ def check(
     errors = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(config)
     if faults := [_fault(error, names) for error in errors]:
         raise SettingsError("; ".join(faults))
+    check_batches(config.get("batch_config") or {})
     url = config.get("api_url", API_URL)
     check_url(url)
     if url.startswith("https"):
@@ -358,11 +354,25 @@ def _meant(name: str, known: Iterable[str]) -> str:
     return f"{shown} (did you mean {near[0]}?)" if near else shown
 
 
-def check_url(url: str) -> None:
-    """Check that a base URL is one that the key may be sent to.
+def check_batches(batches: Mapping[str, Any]) -> None:
+    """Check that batch files have a place and a format; none is fine, too.
 
     Args:
-        url: The setting `api_url`.
+        batches: The setting `batch_config`.
+
+    Raises:
+        SettingsError: If a part is missing.
+    """
+    needed = {"encoding.format": "jsonl", "storage.root": "file:///srv/batches"}
+    for path, example in needed.items() if batches else ():
+        part, name = path.split(".")
+        if not (batches.get(part) or {}).get(name):
+            msg = f"batch_config.{path} is missing: set it, such as to {example}"
+            raise SettingsError(msg)
+
+
+def check_url(url: str) -> None:
+    """Check that a base URL is one that the key may be sent to.
 
     Raises:
         SettingsError: If it is no URL, or would send the key unencrypted.
@@ -397,15 +407,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def analytics_window(config: Mapping[str, Any], today: date) -> tuple[date, date]:
-    """Return the first and the last day of analytics.
+    """Return the first and the last day of analytics; today is the last by default.
 
-    Args:
-        config: The settings.
-        today: The last day unless it is set.
-
-    Returns:
-        Both days. The first lies after the last if it is still to come: then there is
-        nothing to read yet.
+    The first lies after the last if it is still to come: there is nothing to read yet.
 
     Raises:
         SettingsError: If one is no date, or both were set the wrong way round.

@@ -18,6 +18,8 @@ from singer_sdk.helpers.capabilities import (
     PluginCapabilities,
     TapCapabilities,
 )
+from singer_sdk.mapper import RemoveRecordTransform
+from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
 from tap_betterdata import streams
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
+    from singer_sdk.singerlib import CatalogEntry
 
 # How long a write that goes on may keep a signal from ending the run.
 _WRITE_SECONDS = 3.0
@@ -59,6 +62,10 @@ _WRITE_SECONDS = 3.0
 _TWICE_SECONDS = 1.0
 # What shells report for a command that a signal ended.
 _SIGNAL_EXIT = 128
+
+
+def _is_selected(entry: CatalogEntry) -> bool:
+    return bool(entry.metadata.resolve_selection().get((), True))
 
 
 class _KeyTest(streams.InventoryStream):
@@ -103,12 +110,6 @@ class TapBetterData(Tap):
         **kwargs: Any,
     ) -> None:
         """Make the tap, and check its settings.
-
-        Args:
-            config: The settings.
-            parse_env_config: Whether variables hold settings too.
-            validate_config: Whether the settings must be whole and right.
-            **kwargs: As for the base class.
 
         Raises:
             SettingsError: If a setting can't be used.
@@ -160,8 +161,7 @@ class TapBetterData(Tap):
         missing = [
             name
             for name, entry in (self.input_catalog or {}).items()
-            if name not in self.streams
-            and entry.metadata.resolve_selection().get((), True)
+            if name not in self.streams and _is_selected(entry)
         ]
         if missing:
             msg = (
@@ -169,6 +169,22 @@ class TapBetterData(Tap):
                 f"this tap does not have: it has {', '.join(self.streams)}"
             )
             raise SettingsError(msg)
+
+    @property
+    @override
+    def catalog(self) -> Catalog:
+        """What is selected: stream maps are made of it, and of nothing else."""
+        entries = filter(_is_selected, super().catalog.streams)
+        return Catalog((entry.tap_stream_id, entry) for entry in entries)
+
+    @override
+    def setup_mapper(self) -> None:
+        """Set up the stream maps; a stream that they drop is not read."""
+        super().setup_mapper()
+        for name, stream_maps in self.mapper.stream_maps.items():
+            is_dropped = all(isinstance(m, RemoveRecordTransform) for m in stream_maps)
+            if is_dropped and name in self.streams:
+                self.streams[name].selected = False
 
     def _find_window(self) -> tuple[date, date]:
         today = datetime.now(tz=UTC).date()
@@ -197,9 +213,6 @@ class TapBetterData(Tap):
 
         That order matters: the inventory comes first, and the others learn the
         locations from it.
-
-        Returns:
-            All streams.
         """
         inventory = streams.InventoryStream(self, self.run)
         self.run.locations.learn = inventory.learn_locations
@@ -215,9 +228,6 @@ class TapBetterData(Tap):
     @override
     def load_state(self, state: dict[str, Any]) -> None:
         """Check the state, and take from it what is known.
-
-        Args:
-            state: The state of an earlier run.
 
         Raises:
             StateError: If it holds a bookmark that can't be read.
@@ -248,10 +258,7 @@ class TapBetterData(Tap):
         super().load_state(state)
 
     def check_key(self) -> str:
-        """Ask for the smallest page there is.
-
-        Returns:
-            A line that says that the key works.
+        """Ask for the smallest page there is, and say in a line that the key works.
 
         Raises:
             TapError: If it doesn't.
@@ -269,11 +276,6 @@ class TapBetterData(Tap):
         """Say whether the key works, with one request.
 
         The SDK's own test reads every stream, and says nothing if that works.
-
-        Args:
-            ctx: The command's context.
-            param: The option.
-            value: Which test: `all`, `schema` or `disabled`.
         """
         if value != CliTestOptionValue.All.value:
             super().cb_test(ctx, param, value)
@@ -293,14 +295,6 @@ class TapBetterData(Tap):
     ) -> Any:
         """Read the settings' files, and name the one that can't be read.
 
-        Args:
-            ctx: The command's context.
-            param: The option.
-            value: Paths, or `ENV`.
-
-        Returns:
-            What the SDK makes of them.
-
         Raises:
             SettingsError: If one of them can't be read.
         """
@@ -312,12 +306,7 @@ class TapBetterData(Tap):
     @classmethod
     @override
     def invoke(cls, *, state: IO[str] | None = None, **kwargs: Any) -> None:
-        """Run the tap, and name the file of a state that it refuses.
-
-        Args:
-            state: The file given with `--state`.
-            **kwargs: As for the base class.
-        """
+        """Run the tap, and name the file of a state that it refuses."""
         try:
             super().invoke(state=state, **kwargs)
         except StateError as error:
@@ -328,11 +317,7 @@ class TapBetterData(Tap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        """Return the SDK's command, with failures in one line.
-
-        Returns:
-            The command.
-        """
+        """Return the SDK's command, with failures in one line."""
         command = super().get_singer_command()
         files = {"catalog": check_catalog, "state": lambda *_: None}
         for param in command.params:
@@ -353,10 +338,6 @@ class TapBetterData(Tap):
 
         The SDK exits with 0, which makes a run that was cut short look whole. There
         is no public hook for it.
-
-        Args:
-            signum: The signal.
-            frame: Not used.
         """
         del frame
         code = _SIGNAL_EXIT + signum
@@ -371,7 +352,7 @@ class TapBetterData(Tap):
             if isinstance(writer, LineWriter):
                 writer.on_signal = None
             if self.state:
-                self.state_writer.write_state(self.state)
+                self.write_message(StateMessage(self.state))
             self._end(f"{said}: run again, it goes on from the state.", code)
 
         def give_up() -> None:

@@ -94,9 +94,11 @@ class Runner:
 
     Attributes:
         folder: Where it runs; its files lie there.
+        tap_class: The tap.
     """
 
     folder: Path
+    tap_class: type[TapBetterData] = TapBetterData
 
     def __call__(
         self,
@@ -133,7 +135,7 @@ class Runner:
         log = io.StringIO()
         with _signals_kept(), _logging_to(log):
             result = CliRunner().invoke(
-                TapBetterData.get_singer_command(), arguments, env={**unset, **env}
+                self.tap_class.get_singer_command(), arguments, env={**unset, **env}
             )
         return Outcome(result.exit_code, result.stdout, log.getvalue() + result.stderr)
 

@@ -549,6 +549,23 @@ def test_a_password_in_the_url_is_refused_and_not_shown(tap: Runner, user: str) 
                 assert "without a user or password" in outcome.failure
 
 
+@pytest.mark.parametrize(
+    ("batches", "missing"),
+    [
+        ({"encoding": {"format": "jsonl"}}, "storage.root"),
+        ({"encoding": {"format": "jsonl"}, "storage": {"prefix": "x"}}, "storage.root"),
+        ({"storage": {"root": "file:///tmp"}}, "encoding.format"),
+        ({"encoding": None, "storage": {"root": "file:///tmp"}}, "encoding.format"),
+        ({"batch_size": 10}, "encoding.format"),
+    ],
+)
+def test_batches_without_a_part_of_their_settings(
+    tap: Runner, batches: dict[str, Any], missing: str
+) -> None:
+    failure = tap({**BASE, "batch_config": batches}).failure
+    assert failure.startswith(f"batch_config.{missing} is missing: set it, such as to")
+
+
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_certificates_that_are_not_there(tap: Runner, name: str) -> None:
     path = str(tap.folder / "none.pem")

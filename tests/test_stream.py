@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import inspect
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CAPABILITIES = Path(__file__).parents[1] / "docs" / "capabilities.md"
 INCREMENTAL = {"inventory"}
 ATP, ANALYTICS = "/inventory/channel-location", "/inventory/analytics"
 STREAMS = {ATP: "inventory_atp", ANALYTICS: "inventory_analytics"}
@@ -245,12 +247,136 @@ def test_stream_maps_shape_the_records(tap: Runner, sandbox: Sandbox) -> None:
     assert stock == expected
 
 
+ONE = {"id": "id", "__else__": None}
+
+
+@pytest.mark.parametrize(
+    "maps",
+    [
+        {"inventory_analytics": None, "inventory_analytics_categories": None},
+        {"inventory_analytics*": "__NULL__"},
+        {"inventory": ONE, "inventory_atp*": {}, "__else__": None},
+    ],
+)
+def test_a_stream_that_a_map_drops_is_not_read(
+    tap: Runner, sandbox: Sandbox, maps: dict[str, Any]
+) -> None:
+    before = tap(config_for(sandbox, end_date="2025-01-31")).check()
+    state = before.of("STATE")[-1]["value"]
+    sandbox.requests.clear()
+    outcome = tap(config_for(sandbox, stream_maps=maps), state=state).check()
+    assert ANALYTICS not in {request.path for request in sandbox.requests}
+    after = outcome.of("STATE")[-1]["value"]
+    for stream in ("inventory_analytics", "inventory_analytics_categories"):
+        assert after["bookmarks"][stream] == state["bookmarks"][stream]
+    # Without the map, nothing is missing.
+    rows = tap(config_for(sandbox), state=after).check().records("inventory_analytics")
+    assert {row["periodFrom"] for row in rows} >= {"2025-02-01"}
+
+
+def test_a_stream_that_one_of_two_maps_drops_is_read(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    maps = {"inventory": None, "stock": {"__source__": "inventory", **ONE}}
+    config = config_for(sandbox, stream_maps=maps)
+    outcome = tap(config, catalog=catalog_of("inventory")).check()
+    keys = expected_keys(sandbox.company, PERIODS)["inventory"]
+    assert keys_of("inventory", outcome.records("stock")) == keys
+    assert not outcome.of("SCHEMA", "inventory")
+
+
+@pytest.mark.parametrize("name", ["inventory_analytics", "inventory_a*", "*"])
+def test_a_map_of_what_is_not_selected_is_ignored(
+    tap: Runner, sandbox: Sandbox, name: str
+) -> None:
+    maps = {name: {"locationId": "locationId + '!'"}}
+    catalog = catalog_of("inventory")
+    outcome = tap(config_for(sandbox, stream_maps=maps), catalog=catalog).check()
+    ends = {row["locationId"][-1] for row in outcome.records("inventory")}
+    assert ends == ({"!"} if name == "*" else {"1", "2"})
+
+
 def test_mapped_decimals_keep_their_digits(tap: Runner, sandbox: Sandbox) -> None:
     sandbox.company.update("item_0000001", unitCost=Decimal("10.50"))
     maps = {"inventory": {"id": "id", "unitCost": "unitCost", "__else__": None}}
     config = config_for(sandbox, stream_maps=maps)
     outcome = tap(config, catalog=catalog_of("inventory")).check()
     assert '"unitCost":10.50}' in outcome.stdout
+
+
+WRONG = {
+    "unitCost * 1.2": "TypeError: unsupported operand type(s) for *: 'decimal.Decimal'",
+    "missing + 1": "'missing' is not defined",
+    "md5(None)": "AttributeError",
+    "1 / 0": "ZeroDivisionError",
+}
+
+
+@pytest.mark.parametrize("expression", WRONG)
+@pytest.mark.parametrize("field", ["unitCost", "gross", "__filter__"])
+def test_an_expression_that_fails_costs_no_other_stream(
+    tap: Runner, sandbox: Sandbox, expression: str, field: str
+) -> None:
+    maps = {"inventory": {"productName": "productName", field: expression}}
+    catalog = catalog_of("inventory", "inventory_atp")
+    outcome = tap(config_for(sandbox, stream_maps=maps), catalog=catalog)
+    line = outcome.failure
+    assert line.startswith(f"inventory: the map's expression {expression} fails on the")
+    assert re.search(r"record with id 'item_\d+'", line)
+    assert WRONG[expression] in line
+    assert not outcome.records("inventory")
+    keys = expected_keys(sandbox.company, PERIODS)["inventory_atp"]
+    assert keys_of("inventory_atp", outcome.records("inventory_atp")) == keys
+
+
+def test_null_times_two_names_the_record_that_holds_it(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    sandbox.company.update("item_0000007", unitCost=None)
+    maps = {"inventory": {"unitCost": "unitCost * 2"}}
+    catalog = catalog_of("inventory")
+    outcome = tap(config_for(sandbox, stream_maps=maps), catalog=catalog)
+    assert "expression unitCost * 2 fails" in outcome.failure
+    assert "id 'item_0000007': TypeError" in outcome.failure
+
+
+def test_what_a_map_fails_on_is_asked_for_again(tap: Runner, sandbox: Sandbox) -> None:
+    catalog = catalog_of("inventory_analytics")
+    maps = {"inventory_analytics": {"totalUnits": "totalUnits * None"}}
+    config = config_for(sandbox, analytics_lookback_periods=0)
+    first = tap({**config, "stream_maps": maps}, catalog=catalog)
+    assert "with locationId 'loc_001', granularity 'month'" in first.failure
+    state = first.of("STATE")[-1]["value"]
+    second = tap(config, catalog=catalog, state=state).check()
+    keys = expected_keys(sandbox.company, PERIODS)["inventory_analytics"]
+    assert keys_of("inventory_analytics", second.records("inventory_analytics")) == keys
+
+
+def test_the_documented_way_to_compute_with_decimals(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    (documented,) = re.findall(
+        r"```json\n(\{\n  \"stream_maps\".*?)```",
+        CAPABILITIES.read_text("utf-8"),
+        re.DOTALL,
+    )
+    costs = [Decimal("12345678901234567.10"), Decimal("10.50"), 7, None, 0]
+    for number, cost in enumerate(costs, 1):
+        sandbox.company.update(f"item_000000{number}", unitCost=cost)
+    config = config_for(sandbox, **json.loads(documented))
+    outcome = tap(config, catalog=catalog_of("inventory")).check()
+    (schema,) = outcome.of("SCHEMA", "inventory")
+    properties = schema["schema"]["properties"]
+    assert properties["unitCost"]["type"] == ["number", "null"]
+    rows = {row["id"]: row for row in outcome.records("inventory")}
+    read = [rows[f"item_000000{number}"] for number in range(1, 6)]
+    assert [str(row["unitCost"]) for row in read] == [
+        "14814814681481480.52",
+        "12.60",
+        "8.4",
+        "None",
+        "0",
+    ]
 
 
 def test_flattening(tap: Runner, sandbox: Sandbox) -> None:
@@ -357,6 +483,7 @@ SYNC_RECORDS = (
     "(self, context: 'types.Context | None' = None, *, write_messages: 'bool' = True)"
     " -> 't.Generator[dict, t.Any, t.Any]'"
 )
+SCHEMA_MESSAGE = "(self) -> 'None'"
 TERMINATION = "(self, signum: 'int', frame: 'FrameType | None') -> 'None'"
 
 
@@ -364,6 +491,7 @@ TERMINATION = "(self, signum: 'int', frame: 'FrameType | None') -> 'None'"
     ("owner", "name", "signature"),
     [
         (Stream, "_sync_records", SYNC_RECORDS),
+        (Stream, "_write_schema_message", SCHEMA_MESSAGE),
         (Tap, "_handle_termination", TERMINATION),
     ],
 )

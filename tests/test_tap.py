@@ -122,7 +122,7 @@ def test_test_says_that_the_key_works(
     [
         ("bdk_live_wrong", "check api_key"),
         ("bdk_live_expired", "expired"),
-        ("bdk_live_noscope", "inventory:read"),
+        ("bdk_live_noscope", "give the key the permission inventory.read"),
     ],
 )
 def test_test_says_that_the_key_does_not_work(
@@ -382,7 +382,7 @@ def test_a_wrong_key(command: InstalledRunner, sandbox: Sandbox) -> None:
 def test_a_missing_permission(command: InstalledRunner, sandbox: Sandbox) -> None:
     outcome = command(config_for(sandbox, api_key="bdk_live_noscope"))
     assert "INSUFFICIENT_SCOPE" in outcome.failure
-    assert "inventory:read" in outcome.failure
+    assert "give the key the permission inventory.read" in outcome.failure
 
 
 def test_an_unknown_location_among_good_ones(
@@ -462,7 +462,8 @@ def test_a_hundred_thousand_items_cost_a_thousand_requests(
     with Sandbox(items=100_000, locations=3) as sandbox:
         config = config_for(sandbox)
         outcome = command(config, catalog=catalog_of("inventory")).check()
-        assert asked(sandbox) == {INVENTORY: 1000}
+        # The page behind a last one that is full shows that it is the last.
+        assert asked(sandbox) == {INVENTORY: 1001}
         ids = sorted(row["id"] for row in outcome.records("inventory"))
         assert ids == [f"item_{number:07}" for number in range(1, 100_001)]
 
@@ -506,7 +507,8 @@ def test_analytics_streams_share_their_requests(tap: Runner, sandbox: Sandbox) -
 
 
 @pytest.mark.parametrize(
-    ("items", "requests"), [(0, 1), (1, 1), (99, 1), (100, 1), (101, 2), (200, 2)]
+    ("items", "requests"),
+    [(0, 1), (1, 1), (99, 1), (100, 1), (101, 2), (199, 2), (200, 3)],
 )
 def test_no_request_is_needless(tap: Runner, items: int, requests: int) -> None:
     with Sandbox(items=items, locations=1) as sandbox:
@@ -517,7 +519,7 @@ def test_no_request_is_needless(tap: Runner, items: int, requests: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("products", "requests"), [(1, 1), (199, 1), (200, 1), (201, 2), (400, 2)]
+    ("products", "requests"), [(1, 1), (199, 1), (200, 1), (201, 2), (399, 2), (400, 3)]
 )
 def test_no_request_for_products_is_needless(
     tap: Runner, products: int, requests: int
@@ -620,13 +622,16 @@ def test_an_inventory_that_takes_less_is_read_all_the_same(tap: Runner) -> None:
         assert asked(sandbox)[INVENTORY] == 2 + 2 * 3
 
 
-def atp_page(number: int, channel: str, kind: str) -> str:
+def atp_page(number: int, channel: str = "", kind: str = "") -> str:
     """Return the body of one of two pages, which describes its own channel."""
     product = {"productMasterId": f"p{number}", "channels": [{"channelId": channel}]}
-    pages = {"page": number, "pageSize": 1, "total": 2, "totalPages": 2}
     described = {"channelId": channel, "channelType": kind}
     return json.dumps(
-        {"products": [product], "channels": [described], "pagination": pages}
+        {
+            "products": [product] if channel else [],
+            "channels": [described] if channel else [],
+            "pagination": {"page": number, "pageSize": 1, "total": 2, "totalPages": 2},
+        }
     )
 
 
@@ -636,6 +641,7 @@ def test_channels_are_put_together_from_all_pages(
 ) -> None:
     sandbox.faults.add("raw", nth=1, body=atp_page(1, "A", "SHOP"))
     sandbox.faults.add("raw", nth=2, body=atp_page(2, second, "MARKET"))
+    sandbox.faults.add("raw", nth=3, body=atp_page(3))
     config = config_for(sandbox, page_size=1, location_ids=["loc_001"])
     outcome = tap(config, catalog=catalog_of("inventory_atp_channels")).check()
     rows = outcome.records("inventory_atp_channels")
@@ -674,14 +680,35 @@ def refuse_limits_above(
     sandbox.before_request = refuse
 
 
-def test_a_smaller_page_than_asked_for_is_trusted(tap: Runner) -> None:
-    with Sandbox(items=230, locations=1) as sandbox:
-        sandbox.faults.add("page_size", times=None, path=INVENTORY)
-        config = config_for(sandbox)
-        outcome = tap(config, catalog=catalog_of("inventory")).check()
-        assert asked(sandbox) == {INVENTORY: 5}
-        items = sorted(outcome.records("inventory"), key=lambda row: row["id"])
-        assert items == list(sandbox.company.items())
+@pytest.mark.parametrize(
+    ("stream", "path", "requests"),
+    [("inventory", INVENTORY, 5), ("inventory_atp", ATP, 5)],
+)
+def test_a_smaller_page_than_asked_for_is_trusted(
+    tap: Runner, stream: str, path: str, requests: int
+) -> None:
+    with Sandbox(items=230, locations=1, products_per_location=230) as sandbox:
+
+        def clamp(request: Any) -> None:
+            request.params["limit"] = str(min(int(request.params["limit"]), 50))
+
+        sandbox.before_request = clamp
+        config = config_for(sandbox, location_ids=["loc_001"])
+        outcome = tap(config, catalog=catalog_of(stream)).check()
+        assert asked(sandbox) == {path: requests}
+        keys = expected_keys(sandbox.company, PERIODS)[stream]
+        assert keys_of(stream, outcome.records(stream)) == keys
+
+
+def test_pages_that_are_never_as_large_as_asked_for_are_not_trusted(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    # Half as many rows, whatever is asked for.
+    sandbox.faults.add("page_size", times=None, path=INVENTORY)
+    outcome = tap(config_for(sandbox), catalog=catalog_of("inventory"))
+    assert "not exact" in outcome.failure
+    assert "changes the size of its pages" in outcome.failure
+    assert len(sandbox.requests) < 10
 
 
 @pytest.mark.parametrize("kind", ["string_numbers", "no_total", "extra_field"])
@@ -721,8 +748,11 @@ def test_a_quantity_as_text_is_a_number(tap: Runner, sandbox: Sandbox) -> None:
 
 def test_odd_text_and_large_numbers_get_through(tap: Runner) -> None:
     with Sandbox(items=1, locations=1) as sandbox:
-        body = rb'{"items": [{"id": "a\ud800", "unitCost": 10.50, "totalValue": %d}]}'
-        sandbox.faults.add("raw", body=body % 10**30)
+        body = (
+            rb'{"items": [{"id": "a\ud800", "unitCost": 10.50, "totalValue": %d}], '
+            rb'"pagination": {"total": 1}}'
+        )
+        sandbox.faults.add("raw", body=body % 10**30, times=None)
         outcome = tap(config_for(sandbox), catalog=catalog_of("inventory")).check()
         (item,) = outcome.records("inventory")
         assert item == {

@@ -1,15 +1,8 @@
-"""One page of a list endpoint, read from the body of a response.
-
-Documented shape: a list beside a `pagination` object with `page`, `pageSize`,
-`total` and `totalPages`. The overview calls the list `data`, the endpoints call it
-`items` or `products`; the vendor's own script looks for all three.
-"""
+"""What an answer holds: an object, a page of a list, or an error."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.api.decoding import decode
@@ -18,10 +11,10 @@ from tap_betterdata.pagination.page import Page
 if TYPE_CHECKING:
     from datetime import datetime
 
-LIST_NAMES = ("items", "products", "data")
+    from tap_betterdata.pagination.paging import Paging
 
-# A total has at most 18 digits.
-_MOST_ROWS = 10**18
+# What the API's overview calls every list; the endpoints' own pages have other names.
+OVERVIEW_KEY = "data"
 
 Row = dict[str, Any]
 
@@ -32,12 +25,6 @@ class MalformedResponseError(ValueError):
 
 def read_object(content: bytes) -> dict[str, Any]:
     """Read the body of an answer that must be a JSON object.
-
-    Args:
-        content: The body.
-
-    Returns:
-        The object.
 
     Raises:
         MalformedResponseError: If it is anything else: HTML, cut-off JSON, nothing,
@@ -61,39 +48,33 @@ def read_object(content: bytes) -> dict[str, Any]:
     return body
 
 
-def read_page(content: bytes, *, number: int, date: datetime) -> Page:
+def read_page(
+    content: bytes, *, records_key: str, paging: Paging, number: int, date: datetime
+) -> Page:
     """Read a page from the body of an answer.
 
     Args:
         content: The body.
+        records_key: What the endpoint calls its list.
+        paging: Where the list's total stands.
         number: The page that was asked for.
         date: When it was answered.
 
-    Returns:
-        The page.
-
     Raises:
-        MalformedResponseError: If the body holds no list of objects, or pagination
-            that can't be read.
+        MalformedResponseError: If the body holds no list of objects, or a total that
+            can't be read.
     """
     body = read_object(content)
-    check_object(body, "pagination")
-    pagination = body.get("pagination") or {}
-    return Page(
-        number=number,
-        rows=_rows(body),
-        total=_total(pagination),
-        date=date,
-        envelope=body,
-    )
+    rows = _rows(body, records_key)
+    try:
+        total = paging.total(body)
+    except ValueError as error:
+        raise MalformedResponseError(*error.args) from error
+    return Page(number=number, rows=rows, total=total, date=date, envelope=body)
 
 
 def check_object(body: Mapping[str, Any], name: str) -> None:
     """Check a value of an answer that may be missing or null.
-
-    Args:
-        body: The body of the answer.
-        name: The value's name.
 
     Raises:
         MalformedResponseError: If it is there, and is no object.
@@ -107,10 +88,6 @@ def check_object(body: Mapping[str, Any], name: str) -> None:
 def check_objects(body: Mapping[str, Any], name: str) -> None:
     """Check a value of an answer that may be missing or null.
 
-    Args:
-        body: The body of the answer.
-        name: The value's name.
-
     Raises:
         MalformedResponseError: If it is there, and is no list of objects.
     """
@@ -121,17 +98,11 @@ def check_objects(body: Mapping[str, Any], name: str) -> None:
 
 
 def error_text(body: Mapping[str, Any]) -> str:
-    """Return what an error body says.
+    """Return what an error body says: its code, if there is one, and its text.
 
     Documented: `{"error": "text", "details": {…}}`. Where the error's code stands is
     not documented, and the vendor's gateway sends `error` as an object, so both are
     read.
-
-    Args:
-        body: The error body.
-
-    Returns:
-        The code, if there is one, and the text.
     """
     error = body.get("error")
     code = error_code(body)
@@ -142,14 +113,7 @@ def error_text(body: Mapping[str, Any]) -> str:
 
 
 def error_code(body: Mapping[str, Any]) -> str | None:
-    """Return an error's code, wherever it stands in the body.
-
-    Args:
-        body: The error body.
-
-    Returns:
-        A code such as `INVALID_API_KEY`, or None.
-    """
+    """Return an error's code, such as `INVALID_API_KEY`, wherever it stands."""
     error = body.get("error")
     details = body.get("details")
     for place in (body, error, details):
@@ -161,10 +125,10 @@ def error_code(body: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _rows(body: Mapping[str, Any]) -> list[Row]:
-    name = next((name for name in LIST_NAMES if name in body), None)
-    if name is None:
-        msg = f"no list under any of the names {', '.join(LIST_NAMES)}"
+def _rows(body: Mapping[str, Any], records_key: str) -> list[Row]:
+    name = records_key if records_key in body else OVERVIEW_KEY
+    if name not in body:
+        msg = f"no list under {records_key} or {OVERVIEW_KEY}"
         raise MalformedResponseError(msg)
     rows = body[name]
     if not _is_list_of_objects(rows):
@@ -175,24 +139,6 @@ def _rows(body: Mapping[str, Any]) -> list[Row]:
 
 def _is_list_of_objects(value: object) -> bool:
     return isinstance(value, list) and set(map(type, value)) <= {dict}
-
-
-def _total(pagination: Mapping[str, Any]) -> int | None:
-    """Read how many rows there are; some servers write numbers as strings."""
-    value = pagination.get("total")
-    if value is None:
-        return None
-    count = -1
-    if isinstance(value, (int, str, Decimal)) and not isinstance(value, bool):
-        with suppress(ArithmeticError):
-            number = Decimal(value)
-            # Looked at before: to write out 1e9999999 takes for ever.
-            if 0 <= number < _MOST_ROWS and number == number.to_integral_value():
-                count = int(number)
-    if count < 0:
-        msg = "pagination.total that is not a count"
-        raise MalformedResponseError(msg)
-    return count
 
 
 def _kind(value: object) -> str:

@@ -21,7 +21,6 @@ from tap_betterdata.api.answers import (
     error_code,
     error_text,
     read_object,
-    read_page,
 )
 from tap_betterdata.api.decoding import decode
 from tap_betterdata.api.errors import (
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from singer_sdk.tap_base import Tap
 
     from tap_betterdata.api.connection import Connection
-    from tap_betterdata.pagination.page import Page
 
 T = TypeVar("T")
 
@@ -68,24 +66,17 @@ class ApiStream(RESTStream[int]):
     """A stream whose endpoint is asked with the run's session, rate limit and key.
 
     Attributes:
-        max_limit: The largest page that the endpoint takes; None if it has no pages.
         permission: What the endpoint asks of a key, for advice.
         has_locations: Whether it is asked for locations, for advice.
     """
 
     extra_retry_statuses = (408, 425)
     allow_redirects = False
-    max_limit: int | None = None
     permission: str
     has_locations = False
 
     def __init__(self, tap: Tap, connection: Connection) -> None:
-        """Make the stream.
-
-        Args:
-            tap: The tap.
-            connection: What all requests of the run share.
-        """
+        """Make the stream."""
         super().__init__(tap=tap)
         self.tap = tap
         self.connection = connection
@@ -124,13 +115,6 @@ class ApiStream(RESTStream[int]):
         name = f"{self.tap.name}/{self.tap.plugin_version}"
         return str(self.config.get("user_agent") or name)
 
-    @cached_property
-    def limit(self) -> int | None:
-        """Rows asked for with a page; the fewest requests come of the largest page."""
-        if self.max_limit is None:
-            return None
-        return min(self.config.get("page_size") or self.max_limit, self.max_limit)
-
     @override
     def get_http_request(self, *, page: PageContext[int]) -> HTTPRequest:
         """Make a request; its parameters come with the context."""
@@ -138,49 +122,19 @@ class ApiStream(RESTStream[int]):
         request.params.update(page.stream_context or {})
         return request
 
-    def read_page(self, context: Mapping[str, Any], number: int, limit: int) -> Page:
-        """Ask for a page.
-
-        Args:
-            context: The endpoint's own parameters.
-            number: The page's number, from 1.
-            limit: How many rows to ask for.
-
-        Returns:
-            The page.
-
-        Raises:
-            TapError: If the API does not give it.
-        """
-
-        def read(response: requests.Response) -> Page:
-            page = read_page(
-                response.content, number=number, date=answered_at(response)
-            )
-            self.check_body(page.envelope)
-            return page
-
-        return self._ask({**context, "limit": limit, "page": number}, read)
-
     def check_body(self, body: Mapping[str, Any]) -> None:
         """Check what stands beside the rows; it is asked for again if it is odd.
-
-        Args:
-            body: The answer.
 
         Raises:
             MalformedResponseError: If it is not what the API promises.
         """
 
-    def read_one(self, context: Mapping[str, Any], *, holds: str) -> dict[str, Any]:
+    def read_one(self, params: Mapping[str, Any], *, holds: str) -> dict[str, Any]:
         """Ask an endpoint that answers with one object.
 
         Args:
-            context: The endpoint's parameters.
+            params: The request's parameters.
             holds: The object's field that must be an object itself.
-
-        Returns:
-            The object.
 
         Raises:
             TapError: If the API does not give it.
@@ -194,14 +148,25 @@ class ApiStream(RESTStream[int]):
             self.check_body(body)
             return body
 
-        return self._ask(context, read)
+        return self.request(params, read)
 
-    def _ask(
+    def request(
         self,
-        context: Mapping[str, Any],
+        params: Mapping[str, Any],
         read: Callable[[requests.Response], T],
+        page: int | None = None,
     ) -> T:
-        where = describe_request(self.name, context, context.get("page"))
+        """Ask for something, again and again if that may help.
+
+        Args:
+            params: The request's parameters.
+            read: Reads the answer, or raises MalformedResponseError.
+            page: The page's number, for messages.
+
+        Raises:
+            TapError: If the API does not give it.
+        """
+        where = describe_request(self.name, params, page)
         began = time.monotonic()
         tries = 0
         result: list[T] = []
@@ -221,7 +186,7 @@ class ApiStream(RESTStream[int]):
             return response
 
         try:
-            self.request_decorator(exchange)(self._prepare(context), context)
+            self.request_decorator(exchange)(self._prepare(params), params)
         except TapError as error:
             if error is not self.connection.fatal_error:
                 error.args = (f"{where}: {error}",)
@@ -255,9 +220,10 @@ class ApiStream(RESTStream[int]):
             response = self.requests_session.send(request)
             if response.status_code != _TOO_MANY_REQUESTS:
                 return response
+            self.retries += 1
 
-    def _prepare(self, context: Mapping[str, Any]) -> requests.PreparedRequest:
-        request = self.get_http_request(page=PageContext(context, None))
+    def _prepare(self, params: Mapping[str, Any]) -> requests.PreparedRequest:
+        request = self.get_http_request(page=PageContext(params, None))
         return self.build_prepared_request(
             method=request.method,
             url=request.url,
@@ -268,9 +234,6 @@ class ApiStream(RESTStream[int]):
     @override
     def validate_response(self, response: requests.Response) -> None:
         """Tell apart what passes, what may pass later, and what never will.
-
-        Args:
-            response: The answer.
 
         Raises:
             RetriableAPIError: For 408, 425, server errors, and what is neither an
@@ -300,14 +263,7 @@ class ApiStream(RESTStream[int]):
 
     @override
     def response_error_message(self, response: requests.Response) -> str:
-        """Say what the server said, shortly and without secrets, and what to do.
-
-        Args:
-            response: An answer that is not a success.
-
-        Returns:
-            One line.
-        """
+        """Say in one line what the server said, without secrets, and what to do."""
         status = response.status_code
         if response.is_redirect:
             host = redact(_host(response.headers["Location"]))
@@ -344,30 +300,34 @@ class ApiStream(RESTStream[int]):
 
         The SDK's own decorator has the library log a second line for each try, and
         repeats what can't pass, such as a wrong certificate.
-
-        Args:
-            func: What is repeated.
-
-        Returns:
-            The same, with patience.
         """
         decorate = backoff.on_exception(
             self.backoff_wait_generator,
             (RetriableAPIError, requests.RequestException),
             max_tries=self.backoff_max_tries,
-            giveup=_is_final,
+            giveup=self._is_final,
             on_backoff=self.backoff_handler,
             jitter=self.backoff_jitter,
             logger=None,
         )
         return decorate(func)
 
+    def _is_final(self, error: Exception) -> bool:
+        return self.connection.stop.is_set() or isinstance(
+            error,
+            (
+                requests.exceptions.SSLError,
+                requests.exceptions.InvalidURL,
+                requests.exceptions.InvalidSchema,
+                requests.exceptions.InvalidHeader,
+            ),
+        )
+
     @override
     def backoff_wait_generator(self) -> Generator[float, None, None]:
         """Wait 1, 2, 4 … seconds, a minute at most.
 
-        Returns:
-            The waits; with the default of eight retries they ride out three minutes.
+        With the default of eight retries that rides out three minutes.
         """
         return backoff.expo(max_value=_MAX_PAUSE)
 
@@ -378,16 +338,13 @@ class ApiStream(RESTStream[int]):
 
     @override
     def backoff_handler(self, details: Details) -> None:
-        """Say why and when a request is sent again.
-
-        Args:
-            details: What the backoff library knows.
-        """
+        """Say why and when a request is sent again."""
         self.retries += 1
-        said = self._say(details["exception"])
+        _, context = details["args"]
         self.logger.warning(
-            "%s. Trying again in %.1f s (retry %d of %d).",
-            f"{said[:1].upper()}{said[1:]}",
+            "%s: %s. Trying again in %.1f s (retry %d of %d).",
+            describe_request(self.name, context, context.get("page")),
+            self._say(details["exception"]),
             details["wait"],
             details["tries"],
             self.backoff_max_tries() - 1,
@@ -402,18 +359,6 @@ def answered_at(response: requests.Response) -> datetime:
     except ValueError:
         return asked
     return date if date.tzinfo else date.replace(tzinfo=UTC)
-
-
-def _is_final(error: Exception) -> bool:
-    return isinstance(
-        error,
-        (
-            requests.exceptions.SSLError,
-            requests.exceptions.InvalidURL,
-            requests.exceptions.InvalidSchema,
-            requests.exceptions.InvalidHeader,
-        ),
-    )
 
 
 def _body(response: requests.Response) -> dict[str, Any]:

@@ -93,7 +93,8 @@ class Connection:
         return self._endpoint[1]
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close what is open, and give up what is under way: nobody waits for it."""
+        self.stop.set()
         self._resources.close()
 
     @cached_property

@@ -9,7 +9,7 @@ from singer_sdk.exceptions import FatalAPIError
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _ADVICE = {
     "MISSING_AUTHORIZATION": "set api_key",
@@ -142,8 +142,22 @@ class BadRequestError(RejectedError):
     """The API says that a request is wrong (400): another one may not be."""
 
 
+class OutputError(TapError):
+    """Standard output takes nothing more."""
+
+    ends_run = True
+
+
+class StorageError(TapError):
+    """A file with what was read can't be written."""
+
+
 class ValueUnreadableError(TapError):
     """A record holds a value that can't be read as what its field is."""
+
+
+class MapError(TapError):
+    """An expression of a stream map fails on a record."""
 
 
 class UnexpectedAnswerError(TapError):
@@ -154,12 +168,14 @@ class InexactError(TapError):
     """The data moved while they were read, and it could not be mended."""
 
 
-class StorageError(TapError):
-    """This machine has no room for what the tap must keep while it runs."""
-
-
 class IncompleteRunError(TapError):
     """The run ended, but something was left out or is uncertain."""
+
+
+def name_some(names: Sequence[str], most: int, separator: str = ", ") -> str:
+    """List names, the first of them if there are many: `a, b, and 7 more`."""
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return separator.join([*names[:most], *more])
 
 
 def no_answer(error: Exception, host: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import logging
 import sys
@@ -91,6 +92,8 @@ class LineCommand(SingerCommand):
         text = redact(str(error), limit=None) or type(error).__name__
         if isinstance(error, SingerSDKError):
             return text
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return f"{error.strerror}: make room where the output goes"
         prefix = self.logger.name.upper().replace("-", "_")
         return (
             f"{type(error).__name__}: {text} (for details set {prefix}_LOGLEVEL=DEBUG)"

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime
 from decimal import Decimal
 from operator import itemgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tap_betterdata.api.errors import ValueUnreadableError
-from tap_betterdata.api.redaction import quote
+from tap_betterdata.api.decoding import EXACT
+from tap_betterdata.api.errors import ValueUnreadableError, name_some
+from tap_betterdata.api.redaction import quote, redact
+from tap_betterdata.state.bookmarks import (
+    are_dates,
+    are_normal_stamps,
+    normalize_stamp,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -35,14 +39,18 @@ class Field(NamedTuple):
     Attributes:
         passing: The types of values that are right as they are.
         read: Reads any other value.
-        check: Raises an error for a text that is not right as it is; None if that
-            shows only when it is read.
+        are_right: Tells whether texts are right as they are; None if that shows only
+            when they are read.
     """
 
     passing: Types
     read: Reader
-    check: Callable[[str], object] | None = None
+    are_right: Callable[[list[str]], bool] | None = None
 
+
+# Of fields that the schema doesn't know, in warnings, and of a name or value.
+MOST_NAMED = 20
+MAX_NAME = 60
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -50,8 +58,8 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 class RowReader:
     """Turns what the API sends for one stream into what its schema declares.
 
-    A field that the schema doesn't know is left out, with one warning for each such
-    field in a run. A value of another type than declared is read as the declared one
+    A field that the schema doesn't know is left out; the first of them are named in
+    warnings. A value of another type than declared is read as the declared one
     where that is exact (the string "12" as the number 12, the number 7 as the id
     "7"); where it isn't, the run stops.
     """
@@ -78,6 +86,10 @@ class RowReader:
         self._keys = tuple(keys)
         self._logger = logger
         self._warned: set[str] = set()
+        # Fields that the schema doesn't know: of this answer, and the named ones.
+        self._unknown: dict[str, None] = {}
+        self._named: set[str] = set()
+        self._to_name = MOST_NAMED
         self._deselected = frozenset(deselected)
         self._fields = self._compile(schema["properties"], "")
 
@@ -94,7 +106,11 @@ class RowReader:
         Raises:
             ValueUnreadableError: If a key is missing, or a value can't be read.
         """
-        rows = list(rows)
+        records = self._conform_all(list(rows))
+        self._name_unknown()
+        return records
+
+    def _conform_all(self, rows: list[Row]) -> list[Row]:
         # As a rule all rows have the same fields: looking at one field of all rows at
         # a time takes half the time then.
         if len({len(row) for row in rows}) == 1 and len(rows[0]) > 1:
@@ -128,15 +144,16 @@ class RowReader:
 
     def _read_column(self, column: Sequence[Any], field: Field) -> Sequence[Any]:
         """Read the values of one field; they come back themselves if all are right."""
-        passing, read, check = field
+        passing, read, are_right = field
         odd = set(map(type, column)) - passing
         if not odd:
             return column
-        if check and odd == {str}:
-            with suppress(ValueError):
-                deque(map(check, filter(None, column)), 0)
-                if "" not in column:
-                    return column
+        if (
+            are_right
+            and odd == {str}
+            and are_right([text for text in column if text is not None])
+        ):
+            return column
         if odd != {str}:
             return [
                 value if type(value) in passing else read(value) for value in column
@@ -155,7 +172,7 @@ class RowReader:
                 if record.get(key) is None:
                     raise _missing_key(key)
         except _UnreadableError as error:
-            named = ", ".join(f"{key} {quote(row.get(key))}" for key in self._keys)
+            named = describe_record(row, self._keys)
             msg = (
                 f"{self._stream}: the record with {named} holds "
                 f"{quote(error.value)} in the field {error.field}, which is not "
@@ -185,9 +202,9 @@ class RowReader:
         if "array" in kinds:
             return Field(_NOTHING, self._list_reader(schema["items"], path))
         if schema.get("format") == "date":
-            return Field(_NOTHING, self._date_reader(path))
+            return Field(_NOTHING, self._date_reader(path), are_dates)
         if schema.get("format") == "date-time":
-            return Field(_NOTHING, self._stamp_reader(path), datetime.fromisoformat)
+            return Field(_NOTHING, self._stamp_reader(path), are_normal_stamps)
         return Field(_TEXTS, lambda value: _text(value, path))
 
     def _list_reader(self, items: Mapping[str, Any], path: str) -> Reader:
@@ -215,49 +232,67 @@ class RowReader:
         return record
 
     def _leave_out(self, path: str) -> None:
-        """Warn of a field that is left out, unless the catalog wants that."""
-        if path not in self._deselected:
-            self._warn(
-                path,
-                f"the API sends a field that this version does not know, {path}. It is "
-                "left out.",
-            )
+        """Note a field that is left out, unless the catalog wants that."""
+        if self._to_name and path not in self._deselected:
+            self._unknown[path] = None
+
+    def _name_unknown(self) -> None:
+        """Warn of fields that were left out, and were not named yet."""
+        paths = [path for path in self._unknown if path not in self._named]
+        self._unknown.clear()
+        if not paths:
+            return
+        named = [redact(path, limit=MAX_NAME) for path in paths]
+        said = name_some(named, self._to_name)
+        self._named.update(paths[: self._to_name])
+        self._to_name = max(self._to_name - len(paths), 0)
+        self._logger.warning(
+            "%s: the API sends fields that this version does not know: %s. They are "
+            "left out%s.",
+            self._stream,
+            said,
+            "" if self._to_name else ", and no others are named",
+        )
 
     def _date_reader(self, path: str) -> Reader:
-        """Make a reader of dates; the API writes `2024-12-31` [documented sample]."""
+        """Make a reader of dates; the API writes `2024-12-31` [documented sample].
+
+        Of a point in time it is the day that is written there.
+        """
         read_stamp = self._stamp_reader(path)
 
         def read(value: Any) -> str | None:
-            try:
-                return date.fromisoformat(value).isoformat()
-            except (TypeError, ValueError):
-                stamp: str | None = read_stamp(value)
-                return stamp and datetime.fromisoformat(stamp).date().isoformat()
+            text = _text(value, path)
+            if are_dates([text]):
+                return text
+            stamp: str | None = read_stamp(text)
+            return stamp and stamp[:10]
 
         return read
 
     def _stamp_reader(self, path: str) -> Reader:
-        """Make a reader of time stamps; they are passed on as the API wrote them."""
+        """Make a reader of time stamps; one without an offset is in UTC."""
 
         def read(value: Any) -> str | None:
-            try:
-                datetime.fromisoformat(value)
-            except (TypeError, ValueError):
-                text = _text(value, path)
-                self._warn(
+            text = _text(value, path)
+            stamp = normalize_stamp(text)
+            if stamp is None and path not in self._warned:
+                self._warned.add(path)
+                self._logger.warning(
+                    "%s: the field %s holds %s, which is no date or time by RFC 3339: "
+                    "it is sent as null, here and in every such record.",
+                    self._stream,
                     path,
-                    f"the field {path} holds {quote(text)}, which is no "
-                    "date or time: it is sent as null, here and in every such record.",
+                    quote(text),
                 )
-                return None
-            return str(value)
+            return stamp
 
         return read
 
-    def _warn(self, path: str, message: str) -> None:
-        if path not in self._warned:
-            self._warned.add(path)
-            self._logger.warning("%s: %s", self._stream, message)
+
+def describe_record(row: Row, keys: Iterable[str]) -> str:
+    """Name a record by its key, for messages: `id 'item_1'`."""
+    return ", ".join(f"{key} {quote(row.get(key))}" for key in keys)
 
 
 def elements(row: Row, name: str, where: str) -> list[Row]:
@@ -307,7 +342,8 @@ def _refuse(value: object, path: str, wanted: str) -> Any:
 
 def _number(value: object, path: str) -> Decimal | int:
     if isinstance(value, str) and _NUMBER.fullmatch(text := value.strip()):
-        return Decimal(text)
+        with suppress(ArithmeticError):
+            return EXACT.create_decimal(text)
     raise _UnreadableError(path, value, "a number")
 
 

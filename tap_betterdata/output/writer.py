@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from singer_sdk.singerlib import Message
+from singer_sdk.singerlib import Message, StateMessage
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.json import serialize_json
 
+from tap_betterdata.api.errors import OutputError
 from tap_betterdata.compat import override
 from tap_betterdata.state.bookmarks import write_stamp
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _BROKEN_PIPE_EXIT = 141
+# From which share of the output on the state is a burden: a twentieth.
+_LARGE_STATE = 20
 
 # Numbers keep their digits: Decimal("10.50") is written as 10.50.
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
@@ -40,6 +43,12 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         super().__init__()
         self.on_signal: Callable[[], None] | None = None
         self.writing = False
+        self._bytes = self._state_bytes = 0
+
+    @property
+    def is_state_large(self) -> bool:
+        """Whether STATE messages are more than a small part of the output so far."""
+        return self._state_bytes * _LARGE_STATE > self._bytes
 
     @override
     def serialize_message(self, message: Message) -> bytes:
@@ -60,7 +69,10 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         Args:
             message: The message.
         """
-        self._write(self.serialize_message(message))
+        line = self.serialize_message(message)
+        if isinstance(message, StateMessage):
+            self._state_bytes += len(line)
+        self._write(line)
 
     def write_messages(self, messages: Iterable[Message]) -> None:
         """Write messages to standard output, all at once.
@@ -98,6 +110,7 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         )
 
     def _write(self, lines: bytes) -> None:
+        self._bytes += len(lines)
         with self._uninterrupted():
             # Looked up anew each time: tests and notebooks put others in its place.
             binary = getattr(sys.stdout, "buffer", None)
@@ -111,7 +124,16 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
                         left = left[binary.write(left) :]
                 sys.stdout.flush()
             except BrokenPipeError:
-                _leave_quietly()
+                _drop_output()
+                # The target has said why itself; this is what shells report.
+                raise SystemExit(_BROKEN_PIPE_EXIT) from None
+            except OSError as error:
+                _drop_output()
+                msg = (
+                    f"Standard output can't be written to ({error.strerror}): make "
+                    "room where it goes, then run again from the last state there"
+                )
+                raise OutputError(msg) from error
 
     @contextmanager
     def _uninterrupted(self) -> Iterator[None]:
@@ -124,15 +146,9 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
             self.on_signal()
 
 
-def _leave_quietly() -> NoReturn:
-    """End the run: the target is gone, and has said why itself.
-
-    Raises:
-        SystemExit: With what shells report for a broken pipe.
-    """
-    # What is still buffered has nowhere to go; Python would complain at its exit.
+def _drop_output() -> None:
+    """Let go of what is still buffered: Python would complain of it at its exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise SystemExit(_BROKEN_PIPE_EXIT)
 
 
 def encode_lines(messages: list[dict[str, Any]]) -> bytes:

@@ -205,7 +205,7 @@ class SortedList:
             else:
                 self.requests += 1
             newest = self._check_newest(first)
-            reading = Reading(newest, until, {newest.total})
+            reading = Reading(newest, until)
             if newest.is_empty:
                 yield Batch([], bookmark=self.bookmark)
                 return reading
@@ -378,7 +378,7 @@ class SortedList:
             msg = "does not sort the whole list"
             raise NotSortedError(msg)
         if reading is not None:
-            reading.see(page.total, keys, stamps)
+            reading.see(keys, stamps)
         return keys, stamps
 
     def _check_last(self, stamps: list[datetime], newest: Newest) -> None:

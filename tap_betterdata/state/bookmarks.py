@@ -11,8 +11,10 @@ with one such object for each location under `partitions` where locations are se
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
+from typing import Annotated, Any
+
+import msgspec
 
 from tap_betterdata.api.errors import StateError
 from tap_betterdata.api.redaction import quote
@@ -36,9 +38,16 @@ UNSTAMPED = "unstamped"
 GRANULARITY = "granularity"
 START = "start_date"
 
+_DATES = list[date]
+_STAMPS = list[Annotated[datetime, msgspec.Meta(tz=True)]]
+# Where these stand, msgspec reads +0530 for +05:30, which is none by RFC 3339.
+_SIGNS = frozenset("+-")
+# In these years a time in another zone may be none that a `datetime` can hold.
+_ENDS = frozenset({MINYEAR, MAXYEAR})
+
 
 def read_stamp(text: object) -> datetime | None:
-    """Read a time stamp as a point in time.
+    """Read a time stamp by RFC 3339 as a point in time; this says what one is.
 
     Time stamps with and without fractions, with `Z` or an offset, compare as times
     that way, not as strings.
@@ -49,10 +58,10 @@ def read_stamp(text: object) -> datetime | None:
     Returns:
         The time in UTC, or None if it can't be read.
     """
-    if not isinstance(text, str):
+    if not isinstance(text, str) or text[-5:-4] in _SIGNS:
         return None
     try:
-        stamp = datetime.fromisoformat(text)
+        stamp = msgspec.convert(text, datetime)
         zone = stamp.tzinfo
         if zone is UTC:
             return stamp
@@ -61,6 +70,40 @@ def read_stamp(text: object) -> datetime | None:
     except (OverflowError, ValueError):
         return None
     return stamp.replace(tzinfo=UTC)
+
+
+def normalize_stamp(text: str) -> str | None:
+    """Return a time stamp as written, but with `T` and `Z`; None if it is none."""
+    if read_stamp(text) is None:
+        return None
+    text = text.upper().replace(" ", "T")
+    return text if text[-1] == "Z" or text[-6] in _SIGNS else f"{text}Z"
+
+
+def are_normal_stamps(texts: list[str]) -> bool:
+    """Tell at once whether texts are time stamps as they should be written.
+
+    False may be wrong for the years 1 and 9999, which are rare.
+    """
+    try:
+        stamps = msgspec.convert(texts, _STAMPS)
+    except ValueError:
+        return False
+    written = "".join(texts)
+    return (
+        (written.isupper() and " " not in written)
+        and _SIGNS.isdisjoint([text[-5] for text in texts])
+        and _ENDS.isdisjoint([stamp.year for stamp in stamps])
+    )
+
+
+def are_dates(texts: list[str]) -> bool:
+    """Tell whether texts are dates by RFC 3339: `2024-03-15`, and nothing else."""
+    try:
+        msgspec.convert(texts, _DATES)
+    except ValueError:
+        return False
+    return True
 
 
 def write_stamp(stamp: datetime) -> str:
@@ -176,7 +219,7 @@ class Bookmarks:
             (moment, ORDER not in place)
             for place in places
             if place.get(ORDER, order) == order
-            and (moment := read_stamp(place.get(_VALUE)))
+            and (moment := _readable(place.get(_VALUE)))
         ]
         return max(found, default=(None, False))
 
@@ -286,7 +329,7 @@ def _is_readable(place: Mapping[str, Any]) -> bool:
         and isinstance(locations, list)
         and all(isinstance(location, str) for location in locations)
         and (as_of is None or read_stamp(as_of) is not None)
-        and (start is None or read_stamp(start) is not None)
+        and (start is None or _readable(start) is not None)
         and (granularity is None or granularity in GRANULARITIES)
     )
 
@@ -325,6 +368,9 @@ def _shape_error(stream: str, what: object) -> StateError:
 
 
 def _readable(value: object) -> datetime | None:
+    """Read a bookmark: a time stamp, or the date that a period begins with."""
+    if isinstance(value, str) and are_dates([value]):
+        return datetime.combine(date.fromisoformat(value), time(tzinfo=UTC))
     return read_stamp(value)
 
 

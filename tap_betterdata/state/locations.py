@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tap_betterdata.api.redaction import quote
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+# What UTF-8, and so a URL, can't hold.
+_UNSENDABLE = re.compile("[\ud800-\udfff]")
 
 
 class Locations:
@@ -19,6 +26,7 @@ class Locations:
         known: The locations that are known, from the state and from this run.
         as_of: Until when the known ones are all there are, a time stamp; None if no
             run has read the whole inventory.
+        unusable: What stood for locations and can't be asked for, for messages.
         learned: Whether the inventory was read for them in this run.
         certain: Whether it was read whole and exactly, so that all are known.
         failed: Whether it could not be read to its end, so that some may be missing.
@@ -35,6 +43,7 @@ class Locations:
         self.configured = list(dict.fromkeys(configured)) if configured else None
         self.known: set[str] = set()
         self.as_of: str | None = None
+        self.unusable: set[str] = set()
         self.learned = False
         self.certain = False
         self.failed = False
@@ -43,14 +52,23 @@ class Locations:
         self._seen: set[str] = set()
 
     def see(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Learn from rows of the inventory.
-
-        Args:
-            rows: Rows with `locationId`.
-        """
-        found = {row.get("locationId") for row in rows} - {None}
-        self._seen.update(map(str, found))
+        """Learn from rows of the inventory; their `locationId` may be anything."""
+        self._seen.update(self._ids_in(row.get("locationId") for row in rows))
         self.known |= self._seen
+
+    def recall(self, ids: Iterable[str]) -> None:
+        """Take what an earlier run knew."""
+        self.known.update(self._ids_in(ids))
+
+    def _ids_in(self, values: Iterable[object]) -> Iterator[str]:
+        """Read ids as records do, and note those that can't be sent in a request."""
+        for value in values:
+            is_number = type(value) in {int, Decimal}
+            text = str(value) if is_number else value
+            if isinstance(text, str) and not _UNSENDABLE.search(text):
+                yield text
+            elif value is not None:
+                self.unusable.add(quote(value))
 
     def is_gone(self, location: str) -> bool:
         """Tell whether the API knows a location no more, and forget it if so.

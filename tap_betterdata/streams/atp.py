@@ -8,7 +8,7 @@ from singer_sdk import typing as th
 
 from tap_betterdata.api.answers import check_object, check_objects
 from tap_betterdata.api.errors import UnexpectedAnswerError, describe_request
-from tap_betterdata.api.redaction import quote
+from tap_betterdata.api.redaction import quote, redact
 from tap_betterdata.compat import override
 from tap_betterdata.output.rows import elements
 from tap_betterdata.streams.located import LocatedStream
@@ -69,17 +69,13 @@ class _AtpEndpoint(LocatedStream, PagedStream):
     """
 
     path = "/inventory/channel-location"
+    records_key = "products"
     max_limit = 200
     row_key = "productMasterId"
     _warned = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Make the stream.
-
-        Args:
-            *args: As for the base class.
-            **kwargs: As for the base class.
-        """
+        """Make the stream."""
         super().__init__(*args, **kwargs)
         # By location: its name, and its channels by their ids.
         self._names: dict[str, str] = {}
@@ -106,17 +102,18 @@ class _AtpEndpoint(LocatedStream, PagedStream):
         check_objects(body, "channels")
 
     @override
-    def read_page(self, context: Mapping[str, Any], number: int, limit: int) -> Page:
+    def read_page(self, params: Mapping[str, Any], number: int, limit: int) -> Page:
         """Keep what stands beside the products, which should not differ by page."""
-        page = super().read_page(context, number, limit)
-        asked = context["locationId"]
+        page = super().read_page(params, number, limit)
+        asked = params["locationId"]
         location = page.envelope.get("location") or {}
         for answered in (location.get("id"), *(r.get("locationId") for r in page.rows)):
-            if answered not in {None, asked}:
-                where = describe_request(self.name, context)
+            # As text: some servers write ids as numbers.
+            if answered is not None and str(answered) != asked:
+                where = describe_request(self.name, params)
                 msg = (
-                    f"{where}: the API answered for location {answered}. It does not "
-                    "filter by location: tell the tap's developers"
+                    f"{where}: the API answered for location {redact(str(answered))}. "
+                    "It does not filter by location: tell the tap's developers"
                 )
                 raise UnexpectedAnswerError(msg)
         if location.get("name") is not None:

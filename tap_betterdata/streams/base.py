@@ -6,41 +6,35 @@ import time
 from abc import abstractmethod
 from copy import deepcopy
 from datetime import UTC, datetime
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
-from singer_sdk.singerlib import ActivateVersionMessage, RecordMessage
+from singer_sdk.singerlib import ActivateVersionMessage, RecordMessage, StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_betterdata.api.client import ApiStream
 from tap_betterdata.api.errors import (
     IncompleteRunError,
     InexactError,
-    RefusedError,
     StorageError,
     TapError,
     UnexpectedAnswerError,
     describe_request,
 )
-from tap_betterdata.api.redaction import quote
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
-from tap_betterdata.output.rows import RowReader
+from tap_betterdata.output.maps import map_record
+from tap_betterdata.output.rows import RowReader, describe_record
 from tap_betterdata.output.shared_pages import SharedPages
 from tap_betterdata.output.writer import LineWriter
 from tap_betterdata.pagination.prefetch import Prefetcher
 from tap_betterdata.state.bookmarks import Bookmarks
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        Callable,
-        Generator,
-        Hashable,
-        Iterable,
-        Iterator,
-        Mapping,
-    )
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.tap_base import Tap
 
@@ -48,12 +42,13 @@ if TYPE_CHECKING:
     from tap_betterdata.streams.run_context import RunContext
 
 Partition = dict[str, Any]
-T = TypeVar("T")
 
 # How often the state is written while a stream is read: what is lost at most when a
 # run is cut short is what was read since.
 STATE_EVERY_PAGES = 10
 STATE_EVERY_SECONDS = 10.0
+# How often a state that is large next to the rows is written.
+LARGE_STATE_EVERY_SECONDS = 60.0
 
 
 class RowsPage(TypedDict):
@@ -98,10 +93,9 @@ class BetterDataStream(ApiStream):
         self.least_requests = 0
         self.complete = True
         self.failed = False
+        self._awaits_first_page = False
         self._pages_since_state = 0
         self._state_written = time.monotonic()
-
-    # What is asked for, and shared
 
     @abstractmethod
     def pages(self) -> Iterator[RowsPage]:
@@ -154,51 +148,6 @@ class BetterDataStream(ApiStream):
     def bookmark_page(self, page: RowsPage) -> None:
         """Move the bookmarks past an answer; they are kept when it is written."""
 
-    def pages_of(
-        self,
-        partitions: Iterable[Partition],
-        first_page: Callable[[Partition], T],
-        all_pages: Callable[[Partition, T], Iterator[RowsPage]],
-    ) -> Iterator[RowsPage]:
-        """Read one partition after the other; one that is refused costs no other.
-
-        Their first pages are asked for while those before them are still being read,
-        so that many small partitions don't cost a round trip each.
-
-        Args:
-            partitions: What to ask for.
-            first_page: Asks for the first answer of one of them.
-            all_pages: Makes all answers of the first one.
-        """
-        refused: set[Hashable] = set()
-        firsts = self.prefetcher.ahead(
-            partial(_either, first_page),
-            (p for p in partitions if self.scope_of(p) not in refused),
-        )
-        for partition, first in firsts:
-            scope = self.scope_of(partition)
-            if scope in refused:
-                # It was on its way already. What follows a gap must not hide it.
-                continue
-            try:
-                if isinstance(first, RefusedError):
-                    raise first
-                yield from all_pages(partition, first)
-            except RefusedError as error:
-                self.refuse(error, partition)
-                refused.add(scope)
-                if error.whole_endpoint:
-                    return
-
-    def scope_of(self, partition: Partition) -> Hashable:
-        """Return what a refusal of a partition holds for."""
-        return tuple(partition.items())
-
-    def refuse(self, error: RefusedError, partition: Partition) -> None:
-        """Go on without what was refused, and say so."""
-        del partition
-        self.record_gap(error)
-
     def record_gap(self, error: TapError) -> None:
         """Note that a part of the stream could not be read."""
         self.complete = False
@@ -231,9 +180,9 @@ class BetterDataStream(ApiStream):
                 records = conform(self.records_of(page))
                 if self.is_flat:
                     self._check_distinct(records)
-                # Not before: what can't be read must be asked for again.
-                self.bookmark_page(page)
                 yield records
+                # Not before: what can't be read or written must be asked for again.
+                self.bookmark_page(page)
 
     def _check_distinct(self, records: list[Row]) -> None:
         """Check that no two records of an answer have the same key.
@@ -244,7 +193,7 @@ class BetterDataStream(ApiStream):
         for record in records:
             key = tuple([record[name] for name in self.primary_keys])
             if key in known:
-                named = ", ".join(f"{n} {quote(record[n])}" for n in self.primary_keys)
+                named = describe_record(record, self.primary_keys)
                 msg = (
                     f"{self.name}: two records with {named} in one answer. Nothing is "
                     "guessed: tell the tap's developers"
@@ -274,10 +223,6 @@ class BetterDataStream(ApiStream):
         message objects and a flush, which is most of a tap's time, and keeps a
         bookmark that compares time stamps as strings. There is no public hook around
         it. Batches, stream maps, flattening and metrics behave as they do there.
-
-        Args:
-            context: Not used: the SDK's partitions are not.
-            write_messages: Whether records are written, or only handed to a batch.
         """
         if self.connection.fatal_error is not None:
             self.record_gap(IncompleteRunError(f"{self.name}: not begun"))
@@ -286,6 +231,7 @@ class BetterDataStream(ApiStream):
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for batch in self.batches():
+                    self._begin()
                     if write_messages:
                         self._write(batch)
                         self._write_state_now_and_then()
@@ -294,6 +240,8 @@ class BetterDataStream(ApiStream):
                     yield from batch
                     if self.is_dry_run and self.rows:
                         break
+                if not self.failed:
+                    self._begin()
         except TapError as error:
             if self.is_dry_run:
                 raise
@@ -304,6 +252,39 @@ class BetterDataStream(ApiStream):
         if write_messages:
             self._activate_version()
             self._write_state()
+
+    @override
+    def _write_schema_message(self) -> None:
+        """Wait with SCHEMA until the first page has come.
+
+        Where a target rewrites its files, it does so at SCHEMA: a run that brings
+        nothing must leave them alone. There is no public hook for it.
+        """
+        if not self._awaits_first_page:
+            super()._write_schema_message()
+
+    def _begin(self) -> None:
+        if self._awaits_first_page:
+            self._awaits_first_page = False
+            self._write_schema_message()
+
+    @override
+    def get_batches(
+        self, batch_config: BatchConfig, context: Context | None = None
+    ) -> Iterator[tuple[BaseBatchFileEncoding, list[str]]]:
+        """Write the stream into files; one that can't be written costs no other."""
+        try:
+            yield from super().get_batches(batch_config, context)
+        except OSError as error:
+            root = batch_config.storage.root
+            msg = (
+                f"{self.name}: no batch file can be written to {root!r} "
+                f"({error.strerror or error}): make room, or set "
+                "batch_config.storage.root to another folder"
+            )
+            self.record_gap(StorageError(redact(msg)))
+            # They may cover rows that are in no file.
+            del self.bookmarks
 
     @cached_property
     def deselected(self) -> frozenset[str]:
@@ -331,6 +312,7 @@ class BetterDataStream(ApiStream):
                 self.name, batch, version=self._version, extracted=extracted
             )
             return
+        keys = self.primary_keys
         messages = [
             RecordMessage(
                 stream=stream_map.stream_alias,
@@ -340,7 +322,7 @@ class BetterDataStream(ApiStream):
             )
             for record in batch
             for stream_map in self.stream_maps
-            if (mapped := stream_map.transform(record)) is not None
+            if (mapped := map_record(stream_map, record, self.name, keys)) is not None
         ]
         if isinstance(writer, LineWriter):
             writer.write_messages(messages)
@@ -418,15 +400,21 @@ class BetterDataStream(ApiStream):
 
     def _write_state_now_and_then(self) -> None:
         self._pages_since_state += 1
-        now = time.monotonic()
-        if (
-            self._pages_since_state >= STATE_EVERY_PAGES
-            or now - self._state_written >= STATE_EVERY_SECONDS
-        ):
-            self._pages_since_state, self._state_written = 0, now
+        seconds = time.monotonic() - self._state_written
+        writer = self.tap.message_writer
+        if isinstance(writer, LineWriter) and writer.is_state_large:
+            # It grows with the locations, and each of them would write it anew.
+            is_due = seconds >= LARGE_STATE_EVERY_SECONDS
+        else:
+            is_due = (
+                self._pages_since_state >= STATE_EVERY_PAGES
+                or seconds >= STATE_EVERY_SECONDS
+            )
+        if is_due:
             self._write_state()
 
     def _write_state(self) -> None:
+        self._pages_since_state, self._state_written = 0, time.monotonic()
         self.checkpoint()
         self.tap.state_writer.write_state(self.tap.state)
 
@@ -443,15 +431,20 @@ class BetterDataStream(ApiStream):
         self,
         context: Context | None = None,  # noqa: ARG002
     ) -> None:
-        """Keep the SDK from adding to the state: bookmarks are the stream's own."""
-        return
+        """Keep the SDK from adding to the state: bookmarks are the stream's own.
+
+        The SDK calls this when it begins to read the stream.
+        """
+        self._awaits_first_page = True
 
     @override
     def log_sync_costs(self) -> None:
-        """Say what the stream cost; the SDK calls this when all streams are done.
+        """Say what the stream cost, and end the run after the last one.
+
+        The SDK calls this when all streams are done.
 
         Raises:
-            IncompleteRunError: After the last stream, if anything was left out.
+            IncompleteRunError: If anything was left out.
         """
         if self.selected:
             self.logger.info(
@@ -467,17 +460,9 @@ class BetterDataStream(ApiStream):
         if self.name == next(reversed(self.tap.streams)):
             if not any(stream.selected for stream in self.tap.streams.values()):
                 self.logger.warning("No stream is selected: nothing was read.")
+            # Even if it says nothing new: targets forget it when a record comes.
+            self.tap.write_message(StateMessage(self.tap.state))
             self.run.finish()
-
-
-def _either(
-    first_page: Callable[[Partition], T], partition: Partition
-) -> tuple[Partition, T | RefusedError]:
-    """Ask, or return the refusal: it is the consumer's turn to raise it."""
-    try:
-        return partition, first_page(partition)
-    except RefusedError as error:
-        return partition, error
 
 
 def _missing(

@@ -11,6 +11,7 @@ from tap_betterdata.api.errors import (
     UnexpectedAnswerError,
     describe_request,
 )
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 from tap_betterdata.pagination.page import earlier
 from tap_betterdata.state.bookmarks import SORTED, UNSORTED, read_stamp, write_stamp
@@ -18,10 +19,9 @@ from tap_betterdata.streams.located import LocatedStream
 from tap_betterdata.streams.paged import PagedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from tap_betterdata.api.answers import Row
     from tap_betterdata.pagination.page import Checkpoint, Page
     from tap_betterdata.streams.base import Partition, RowsPage
 
@@ -35,10 +35,9 @@ class InventoryStream(LocatedStream, PagedStream):
 
     name = "inventory"
     path = "/inventory"
+    records_key = "items"
     primary_keys = ("id",)
-    row_key = "id"
     replication_key = "updatedAt"
-    max_limit = 100
     _learns = False
     _reached: datetime | None = None
 
@@ -107,25 +106,22 @@ class InventoryStream(LocatedStream, PagedStream):
             locations.as_of = write_stamp(self._reached)
 
     @override
-    def read_page(self, context: Mapping[str, Any], number: int, limit: int) -> Page:
+    def read_page(self, params: Mapping[str, Any], number: int, limit: int) -> Page:
         """Check that the server filters by location, as is documented."""
-        page = super().read_page(context, number, limit)
-        asked = context.get("locationId")
+        page = super().read_page(params, number, limit)
+        asked = params.get("locationId")
         for row in page.rows if asked else []:
-            if row.get("locationId") not in {asked, None}:
-                where = describe_request(self.name, context)
+            answered = row.get("locationId")
+            # As text: some servers write ids as numbers.
+            if answered is not None and str(answered) != asked:
+                where = describe_request(self.name, params)
                 msg = (
                     f"{where}: the API sent an item of location "
-                    f"{row['locationId']}. It does not filter by location: leave "
+                    f"{redact(str(answered))}. It does not filter by location: leave "
                     "location_ids empty, and tell the tap's developers"
                 )
                 raise UnexpectedAnswerError(msg)
         return page
-
-    @override
-    def records_of(self, page: RowsPage) -> Iterable[Row]:
-        """An item is a record."""
-        return page["rows"]
 
     @override
     def until(self, partition: Mapping[str, Any], order: str) -> datetime | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_betterdata.api.errors import IncompleteRunError
+from tap_betterdata.api.errors import IncompleteRunError, name_some
+from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 from tap_betterdata.state.bookmarks import LOCATIONS, LOCATIONS_AS_OF, read_stamp
-from tap_betterdata.streams.base import BetterDataStream
+from tap_betterdata.streams.partitioned import PartitionedStream
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from tap_betterdata.api.errors import RefusedError
     from tap_betterdata.streams.base import Partition
 
+# Of locations that can't be asked for.
+MOST_NAMED = 10
 
-class LocatedStream(BetterDataStream):
+
+class LocatedStream(PartitionedStream):
     """A stream that is asked for a location at a time, or may be."""
 
     permission = "inventory.read"
@@ -36,6 +40,13 @@ class LocatedStream(BetterDataStream):
                 f"{self.name}: only the {len(ids)} locations that are known were asked "
                 "for, since the inventory, which shows them, could not be read. Set "
                 "location_ids to do without it"
+            )
+            self.record_gap(IncompleteRunError(msg))
+        if locations.unusable and not locations.configured and not self.is_dry_run:
+            named = name_some(sorted(locations.unusable), MOST_NAMED)
+            msg = (
+                f"{self.name}: no text that can be sent, so not asked for: the "
+                f"inventory shows items of location {redact(named)}"
             )
             self.record_gap(IncompleteRunError(msg))
         return ids
@@ -70,7 +81,7 @@ class LocatedStream(BetterDataStream):
     def recall(self, state: Mapping[str, Any]) -> None:
         """Take the known locations from the state of an earlier run."""
         locations = self.run.locations
-        locations.known.update(state.get(LOCATIONS, ()))
+        locations.recall(state.get(LOCATIONS, ()))
         stamps = [locations.as_of, state.get(LOCATIONS_AS_OF)]
         locations.as_of = max(
             (stamp for stamp in stamps if read_stamp(stamp)),

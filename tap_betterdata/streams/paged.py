@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
+from tap_betterdata.api.answers import read_page
+from tap_betterdata.api.client import answered_at
 from tap_betterdata.api.errors import BadRequestError, describe_request
 from tap_betterdata.compat import override
 from tap_betterdata.output.writer import encode_line
@@ -21,6 +23,7 @@ from tap_betterdata.pagination.page import (
     count_pages,
     earlier,
 )
+from tap_betterdata.pagination.paging import PageLimit, Paging
 from tap_betterdata.pagination.plain_list import PlainList
 from tap_betterdata.pagination.sorted_list import SortedList
 from tap_betterdata.state.bookmarks import (
@@ -33,11 +36,15 @@ from tap_betterdata.state.bookmarks import (
     read_stamp,
     write_stamp,
 )
-from tap_betterdata.streams.base import BetterDataStream, Partition, RowsPage
+from tap_betterdata.streams.base import Partition, RowsPage
+from tap_betterdata.streams.partitioned import PartitionedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    import requests
+
+    from tap_betterdata.api.answers import Row
     from tap_betterdata.pagination.page import Batch
 
 # Documented for every list endpoint (20 and 100), for one that refuses its own.
@@ -58,15 +65,21 @@ class FirstPage(NamedTuple):
     page: Page
 
 
-class PagedStream(BetterDataStream):
-    """A stream of a list endpoint.
+class PagedStream(PartitionedStream):
+    """A stream of a list endpoint, whose rows are its records.
 
     Attributes:
+        records_key: What the endpoint calls its list.
         row_key: The field that tells the rows of one list apart.
+        paging: How a page is asked for.
+        max_limit: The largest page that the endpoint takes.
     """
 
-    row_key: str
-    state_fields = BetterDataStream.state_fields | {
+    records_key: str
+    row_key = "id"
+    paging: Paging = PageLimit()
+    max_limit = 100
+    state_fields = PartitionedStream.state_fields | {
         CHECKPOINT,
         OLD_CHECKPOINT,
         ORDER,
@@ -74,12 +87,7 @@ class PagedStream(BetterDataStream):
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Make the stream.
-
-        Args:
-            *args: As for the base class.
-            **kwargs: As for the base class.
-        """
+        """Make the stream."""
         super().__init__(*args, **kwargs)
         # What the first list finds out for all: whether the server sorts and which
         # limit it takes. Assumed, and checked: the vendor says that many lists can be
@@ -107,6 +115,44 @@ class PagedStream(BetterDataStream):
             self.partitions_to_read(), self._first_page, self._read_list
         )
 
+    @override
+    def records_of(self, page: RowsPage) -> Iterable[Row]:
+        """A row is a record."""
+        return page["rows"]
+
+    # How a page is asked for
+
+    @cached_property
+    def limit(self) -> int:
+        """Rows asked for with a page; the fewest requests come of the largest page."""
+        return min(self.config.get("page_size") or self.max_limit, self.max_limit)
+
+    def read_page(self, params: Mapping[str, Any], number: int, limit: int) -> Page:
+        """Ask for a page.
+
+        Args:
+            params: The request's parameters besides the page.
+            number: The page's number, from 1.
+            limit: How many rows to ask for.
+
+        Raises:
+            TapError: If the API does not give it.
+        """
+
+        def read(response: requests.Response) -> Page:
+            page = read_page(
+                response.content,
+                records_key=self.records_key,
+                paging=self.paging,
+                number=number,
+                date=answered_at(response),
+            )
+            self.check_body(page.envelope)
+            return page
+
+        paged = {**params, **self.paging.params(number, limit)}
+        return self.request(paged, read, number)
+
     # How a list begins
 
     def _first_page(self, partition: Partition) -> FirstPage:
@@ -114,7 +160,7 @@ class PagedStream(BetterDataStream):
         with self._finding_out:
             if self._sorts is None:
                 return self._find_out(partition)
-        return self._ask_page_one(partition, self.limit or 1, is_sorted=self._sorts)
+        return self._ask_page_one(partition, self.limit, is_sorted=self._sorts)
 
     def _ask_page_one(
         self, partition: Partition, limit: int, *, is_sorted: bool
@@ -125,7 +171,7 @@ class PagedStream(BetterDataStream):
 
     def _find_out(self, partition: Partition) -> FirstPage:
         """Find out what the server takes."""
-        wanted = self.limit or 1
+        wanted = self.limit
         sorts = self.replication_key is not None
         attempts = [(wanted, sorts)]
         if sorts:
@@ -186,7 +232,7 @@ class PagedStream(BetterDataStream):
         )
         yield from self._pages(partition, reader.batches(first.page), reader, SORTED)
         self._is_proven = reader.is_proven
-        self.limit = min(self.limit or reader.size, reader.size)
+        self.limit = min(self.limit, reader.size)
 
     def _read_plain(
         self, partition: Partition, first: FirstPage, sent: SentRows
@@ -231,17 +277,7 @@ class PagedStream(BetterDataStream):
     def _request_page(
         self, partition: Partition, order: str, number: int, limit: int
     ) -> Page:
-        """Ask for a page, and say how far that is.
-
-        Args:
-            partition: The list's parameters.
-            order: `asc`, `desc` or none.
-            number: The page's number.
-            limit: How many rows to ask for.
-
-        Returns:
-            The page.
-        """
+        """Ask for a page in an order (`asc`, `desc` or none); say how far that is."""
         # Documented for many lists: `sortBy` and `sortOrder`.
         asked = {"sortBy": self.replication_key, "sortOrder": order} if order else {}
         try:
@@ -295,14 +331,11 @@ class PagedStream(BetterDataStream):
         return timedelta(minutes=self.config["lookback_minutes"])
 
     def until(self, partition: Mapping[str, Any], order: str) -> datetime | None:
-        """Return the bookmark that a list is read down to.
+        """Return the bookmark that a list is read down to; None for the whole list.
 
         Args:
             partition: The list's parameters.
             order: How it is read; a bookmark of the other way doesn't count.
-
-        Returns:
-            The time up to which all rows have been sent; None for the whole list.
         """
         if not self._is_incremental:
             return None
@@ -330,14 +363,7 @@ class PagedStream(BetterDataStream):
             )
 
     def find_checkpoint(self, partition: Mapping[str, Any]) -> Checkpoint | None:
-        """Return how far a run came that was cut short, if this one can go on.
-
-        Args:
-            partition: The list's parameters.
-
-        Returns:
-            How far; None if there was none, or it must begin again.
-        """
+        """Return how far a run came that was cut short, if this one can go on."""
         location = partition.get("locationId")
         if not self._is_incremental:
             return None

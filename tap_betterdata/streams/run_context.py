@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.api.connection import Connection
-from tap_betterdata.api.errors import IncompleteRunError, TapError
+from tap_betterdata.api.errors import (
+    IncompleteRunError,
+    RefusedError,
+    TapError,
+    name_some,
+)
 from tap_betterdata.output.progress import Progress
 from tap_betterdata.state.locations import Locations
 
@@ -17,6 +22,10 @@ if TYPE_CHECKING:
     from tap_betterdata.output.shared_pages import SharedPages
 
 
+# Of failures, in the last line of a run.
+MOST_NAMED = 10
+
+
 class RunContext:
     """One run of the tap.
 
@@ -26,7 +35,7 @@ class RunContext:
         locations: Which locations are covered.
         shared_pages: What was read for several streams, by the endpoint's path.
         window: The first and the last day of analytics.
-        failures: What was left out or is uncertain, a line each.
+        failures: What was left out or is uncertain.
     """
 
     window: tuple[date, date]
@@ -40,12 +49,12 @@ class RunContext:
         )
         self.locations = Locations(config.get("location_ids"))
         self.shared_pages: dict[str, SharedPages[Any]] = {}
-        self.failures: list[str] = []
+        self.failures: list[TapError] = []
 
     def fail(self, error: TapError) -> None:
         """Note what went wrong; the run goes on with what is left."""
         self.logger.debug("Left out", exc_info=error)
-        self.failures.append(str(error))
+        self.failures.append(error)
 
     def finish(self) -> None:
         """Close what is open.
@@ -56,4 +65,7 @@ class RunContext:
         self.connection.close()
         failures, self.failures = self.failures, []
         if failures:
-            raise IncompleteRunError("; ".join(failures))
+            # What ended the run or a stream must not be hidden by many refusals.
+            failures.sort(key=lambda e: (not e.ends_run, isinstance(e, RefusedError)))
+            lines = [str(error) for error in failures]
+            raise IncompleteRunError(name_some(lines, MOST_NAMED, "; "))

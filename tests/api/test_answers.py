@@ -19,6 +19,7 @@ from tap_betterdata.api.answers import (
     read_object,
     read_page,
 )
+from tap_betterdata.pagination.paging import PageLimit
 
 if TYPE_CHECKING:
     from tap_betterdata.pagination.page import Page
@@ -29,17 +30,28 @@ ROWS = [{"id": "1"}, {"id": "2"}]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def page_of(body: object) -> Page:
+def page_of(body: object, records_key: str = "items") -> Page:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_page(content, number=3, date=NOW)
+    return read_page(
+        content, records_key=records_key, paging=PageLimit(), number=3, date=NOW
+    )
 
 
-@pytest.mark.parametrize("name", ["items", "products", "data"])
-def test_the_list_has_one_of_three_names(name: str) -> None:
-    page = page_of({name: ROWS, "channels": [1]})
+@pytest.mark.parametrize(
+    ("records_key", "name"),
+    [("items", "items"), ("products", "products"), ("items", "data")],
+)
+def test_the_list_has_its_endpoints_name_or_the_overviews(
+    records_key: str, name: str
+) -> None:
+    page = page_of({name: ROWS, "channels": [1]}, records_key)
     assert page.rows == ROWS
     assert page.envelope["channels"] == [1]
     assert (page.number, page.date) == (3, NOW)
+
+
+def test_the_endpoints_name_comes_first() -> None:
+    assert page_of({"data": [], "items": ROWS}).rows == ROWS
 
 
 def test_an_empty_list_is_a_page() -> None:
@@ -86,15 +98,16 @@ def test_what_is_no_object_is_malformed(body: bytes, said: str) -> None:
         ({"error": "Down"}, "an error with status 200: Down"),
         ({"items": [], "error": "Down"}, "an error with status 200: Down"),
         ({"error": {"code": "X_1", "message": "Down"}}, "X_1: Down"),
-        ({}, "no list under any of the names items, products, data"),
+        ({}, "no list under items or data"),
+        ({"products": []}, "no list under items or data"),
         ({"pagination": {"total": 0}}, "no list"),
         ({"items": None}, "items that is not a list of objects"),
         ({"items": {}}, "items that is not a list of objects"),
         ({"items": "none"}, "items that is not a list of objects"),
         ({"data": [1]}, "data that is not a list of objects"),
-        ({"products": [{}, None]}, "products that is not a list of objects"),
-        ({"items": [], "pagination": []}, "pagination that is a list"),
-        ({"items": [], "pagination": "x"}, "pagination that is a string"),
+        ({"items": [{}, None]}, "items that is not a list of objects"),
+        ({"items": [], "pagination": []}, "pagination that is not an object"),
+        ({"items": [], "pagination": "x"}, "pagination that is not an object"),
     ],
 )
 def test_what_is_no_page_is_malformed(body: object, said: str) -> None:
@@ -150,9 +163,10 @@ def test_errors_as_text_and_as_object(
 
 
 jsons = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: (
-        st.lists(inner) | st.dictionaries(st.sampled_from(["code", "message"]), inner)
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["code", "message"]), inner)
     ),
     max_leaves=5,
 )

@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_betterdata.api.errors import UnavailableError
+from tap_betterdata.output.writer import encode_line
 from tap_betterdata.sandbox import Sandbox
 from tap_betterdata.streams.base import BetterDataStream
+from tap_betterdata.streams.inventory import InventoryStream
+from tap_betterdata.tap import TapBetterData
 from tests.e2e.truth import expected_keys, keys_of
-from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
+from tests.running import (
+    PERIODS,
+    InstalledRunner,
+    Outcome,
+    Runner,
+    catalog_of,
+    config_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,7 +100,11 @@ LASTING = [
     Case("401", ("key was revoked",), {"code": "REVOKED_API_KEY"}),
     Case("401", ("check api_key",), {"code": "UNAUTHORIZED"}),
     Case("403", ("403", "FORBIDDEN", "inventory.read")),
-    Case("403", ("inventory:read",), {"code": "INSUFFICIENT_SCOPE"}),
+    Case(
+        "403",
+        ("give the key the permission inventory.read",),
+        {"code": "INSUFFICIENT_SCOPE"},
+    ),
     Case("403", ("address",), {"code": "IP_RESTRICTION"}),
     Case("403", ("organization is inactive",), {"code": "INACTIVE_ORGANIZATION"}),
     Case("404", ("404", "NOT_FOUND", "check location_ids and api_url")),
@@ -225,6 +240,7 @@ def test_the_summary_counts_every_request(tap: Runner, sandbox: Sandbox) -> None
     outcome = tap(config_for(sandbox), catalog=catalog_of("inventory")).check()
     (line,) = (line for line in outcome.lines("INFO") if " rows, " in line)
     assert f"{len(sandbox.requests)} requests (the least possible: 3)" in line
+    assert "4 of them retries" in line
 
 
 @endpoints
@@ -356,7 +372,36 @@ def test_each_retry_says_why(tap: Runner, sandbox: Sandbox) -> None:
     check_complete(outcome, sandbox)
     lines = outcome.lines("WARNING")
     assert len(lines) == 2
-    assert all("The API answered 503 SERVICE_UNAVAILABLE" in line for line in lines)
+    assert all(
+        line.startswith("inventory, page 1: the API answered 503 SE") for line in lines
+    )
+
+
+def test_each_of_many_retries_names_its_request(tap: Runner, sandbox: Sandbox) -> None:
+    for path in ENDPOINTS:
+        for location in sandbox.company.location_ids:
+            sandbox.faults.add(503, path=path, location=location)
+    places = [*sandbox.company.location_ids]
+    outcome = tap(config_for(sandbox, location_ids=places))
+    check_complete(outcome, sandbox)
+    named = {line.split(": the API", 1)[0] for line in outcome.lines("WARNING")}
+    assert len(named) == len(ENDPOINTS) * len(places)
+    assert {f"inventory_atp, location {place}, page 1" for place in places} <= named
+
+
+@pytest.mark.parametrize("total", [10**17, 10**18 - 1])
+def test_a_total_beyond_all_measure_is_no_hang(
+    tap: Runner, sandbox: Sandbox, total: int
+) -> None:
+    row = next(iter(sandbox.company.items()))
+    numbers = {"page": 1, "limit": 100, "total": total, "totalPages": total}
+    body = encode_line({"items": [row], "pagination": numbers})
+    sandbox.faults.add("raw", times=None, path="/inventory", body=body)
+    limits = {"requests_per_minute": 100, "requests_per_hour": 1000}
+    config = config_for(sandbox, **limits)
+    outcome = tap(config, catalog=catalog_of("inventory"))
+    assert f"at least {total - 1} of {total} rows are missing" in outcome.failure
+    assert any("requests to make" in line for line in outcome.lines("INFO"))
 
 
 def test_requests_are_sent_as_documented(tap: Runner, sandbox: Sandbox) -> None:
@@ -372,22 +417,51 @@ def test_pages_differ_in_their_number_alone(tap: Runner, sandbox: Sandbox) -> No
     locations = sandbox.company.location_ids
     config = config_for(sandbox, page_size=11, location_ids=locations)
     tap(config, catalog=catalog_of("inventory")).check()
-    asked: dict[str, list[int]] = defaultdict(list)
+    asked: dict[tuple[str, str], list[int]] = defaultdict(list)
     for request in sandbox.requests:
         params = dict(request.params)
-        asked[params["locationId"]].append(int(params.pop("page")))
+        place, order = params["locationId"], params["sortOrder"]
+        asked[place, order].append(int(params.pop("page")))
         assert params == {
-            "locationId": params["locationId"],
+            "locationId": place,
             "sortBy": "updatedAt",
-            "sortOrder": "desc",
+            "sortOrder": order,
             "limit": "11",
         }
-    assert sorted(asked) == sorted(locations)
-    for pages in asked.values():
-        assert sorted(pages) == list(range(1, len(pages) + 1))
+    # The newest rows first; the others from the oldest on, as far as they go.
+    for place in locations:
+        rows = len(list(sandbox.company.items(place)))
+        assert asked.pop((place, "desc")) == [1]
+        assert sorted(asked.pop((place, "asc"))) == list(range(1, -(-rows // 11)))
+    assert not asked
+
+
+def test_what_nobody_waits_for_is_not_tried_again(
+    command: InstalledRunner, sandbox: Sandbox
+) -> None:
+    # The endpoint is refused while the other location's page is asked for.
+    path = "/inventory/channel-location"
+    code = "INSUFFICIENT_SCOPE"
+    sandbox.faults.add(403, path=path, code=code, location="loc_001", times=None)
+    fault = sandbox.faults.add(503, path=path, location="loc_002", times=None)
+    config = config_for(sandbox, location_ids=["loc_001", "loc_002"])
+    outcome = command(config, catalog=catalog_of("inventory_atp"))
+    assert outcome.code == 1
+    assert code in outcome.stderr
+    assert fault.fired < 9
 
 
 def test_the_tap_says_its_name_and_version(tap: Runner, sandbox: Sandbox) -> None:
     tap(config_for(sandbox)).check()
     for request in sandbox.requests:
         assert request.headers["User-Agent"].startswith("tap-betterdata/")
+
+
+def test_a_run_that_is_over_tries_nothing_again(sandbox: Sandbox) -> None:
+    tap = TapBetterData(config=config_for(sandbox))
+    (inventory,) = (s for s in tap.discover_streams() if isinstance(s, InventoryStream))
+    sandbox.faults.add(503, times=None)
+    sandbox.before_request = lambda _: tap.run.connection.close()
+    with pytest.raises(UnavailableError, match=r"503.*, in 1 tries"):
+        inventory.read_page({}, 1, 100)
+    assert inventory.retries == 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_betterdata.api.decoding import decode
+from tap_betterdata.api.decoding import MAX_DIGITS, decode
 
 
 def written(digits: str, point: int, exponent: str) -> str:
@@ -45,6 +45,28 @@ def test_integers_of_any_size_are_exact(number: int) -> None:
 @pytest.mark.parametrize("number", [2**63, 2**64, -(2**64), 10**40])
 def test_integers_beyond_64_bits(number: int) -> None:
     assert decode(b'{"n": %d}' % number) == {"n": number}
+
+
+@pytest.mark.parametrize("beside", ["", "\\ud800"])
+@pytest.mark.parametrize(
+    ("text", "is_text"),
+    [
+        ("9" * MAX_DIGITS, False),
+        ("9" * (MAX_DIGITS + 1), True),
+        ("-0." + "9" * (MAX_DIGITS + 1), True),
+        (f"1E+{MAX_DIGITS - 1}", False),
+        (f"1E+{MAX_DIGITS}", True),
+        ("1e99999999999999999999", True),
+        ("-1e-99999999999999999999", True),
+    ],
+)
+def test_a_number_of_too_many_digits_is_text(
+    text: str, beside: str, *, is_text: bool
+) -> None:
+    (number, _, exact) = decode(f'[{text}, "{beside}", 10.50]'.encode())
+    assert isinstance(number, str) is is_text
+    assert str(number) == text
+    assert str(exact) == "10.50"
 
 
 def test_lone_surrogates_are_read_with_every_digit_beside_them() -> None:

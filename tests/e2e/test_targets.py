@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import yaml
 import dev
 from tap_betterdata.sandbox import Sandbox
 from tests.docs.pages import DOCS
-from tests.e2e.commands import TAP, pipe
+from tests.e2e.commands import SECONDS, TAP, clean_env, pipe
 from tests.e2e.targets import (
     SCHEMA,
     Csv,
@@ -143,6 +144,33 @@ def test_tables_are_the_sources(target: Target, shop: Sandbox, tmp_path: Path) -
     else:
         load(tmp_path, shop, target)
     check(target, {stream: target.current(stream) for stream in KEYS}, after)
+
+
+@pytest.mark.usefixtures("plugins")
+@pytest.mark.parametrize("path", [None, "/inventory/channel-location"])
+def test_what_is_refused_leaves_the_files_of_before(
+    shop: Sandbox, tmp_path: Path, path: str | None
+) -> None:
+    target = Csv(tmp_path)
+    load(tmp_path, shop, target)
+    kept = KEYS if path is None else [name for name in KEYS if "_atp" in name]
+    before = {stream: target.rows(stream) for stream in kept}
+    assert all(before.values())
+
+    # A fault of every request is what a revoked key meets.
+    shop.faults.add(401 if path is None else 403, times=None, path=path)
+    words: list[str | Path] = [TAP, "--config", tmp_path / "tap.json"]
+    with (tmp_path / "messages").open("wb") as messages:
+        tap = subprocess.run(  # noqa: S603 - the words are the tests'
+            words, env=clean_env(), stdout=messages, check=False, timeout=SECONDS
+        )
+    assert tap.returncode == 1
+    loader: list[str | Path] = [dev.loader(target.name), "--config", "target.json"]
+    with (tmp_path / "messages").open("rb") as messages:
+        subprocess.run(  # noqa: S603 - the words are the tests'
+            loader, cwd=tmp_path, stdin=messages, check=True, timeout=SECONDS
+        )
+    assert {stream: target.rows(stream) for stream in kept} == before
 
 
 def test_every_target_is_tested() -> None:

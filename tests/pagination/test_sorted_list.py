@@ -264,6 +264,35 @@ def test_a_page_answered_before_a_move_and_one_far_above_after_it() -> None:
         assert not target.missing(steady=True)
 
 
+@pytest.mark.parametrize(
+    ("stamps", "size", "change", "cut", "picks"),
+    [
+        # A page begins newer than the one above it, all of which is new to this run.
+        (ages(15), 2, Change(9, "delete", 0, rows=4), 3, [2, 1]),
+        # A row comes in below, stamped late, and is newer than `settled`.
+        ([63.5, *ages(5)], 1, Change(4, "update", 0.05, lag=300), None, [2, 6, 2, 5]),
+        # Right after a cut, where rows of one stamp stood, a move shows nowhere.
+        ([OLD] * 6, 1, Change(9, "update", 0.05, lag=300, rows=2), 3, [1]),
+    ],
+    ids=["jump", "late", "cut"],
+)
+def test_each_sign_is_heeded(
+    stamps: list[float], size: int, change: Change, cut: int | None, picks: list[int]
+) -> None:
+    for width in (2, 3, 4, 8):
+        for mirrored in (True, False):
+            server = Server(stamps, size=size, changes=[change], mirrored=mirrored)
+            target = Target(server, width=width, limit=size, picks=picks)
+            server.cut = cut
+            with suppress(CutError):
+                target.run()
+            server.cut = None
+            target.run()
+            assert not target.overdue()
+            target.run()
+            assert not target.missing()
+
+
 @pytest.mark.parametrize("age", [30.0, OLD])
 @pytest.mark.parametrize("is_full_table", [True, False])
 def test_an_import_with_one_stamp(age: float, *, is_full_table: bool) -> None:

@@ -48,7 +48,7 @@ def test_offsets_and_fractions_make_no_difference(
         "2024-03-14T19:00:00-05:00",
         "2024-03-15T00:00:00",
         "2024-03-15 00:00:00+00:00",
-        "2024-03-15",
+        "2024-03-15t00:00:00z",
     ],
 )
 def test_the_same_moment(text: str) -> None:
@@ -66,7 +66,21 @@ def test_a_fraction_comes_after_the_whole_second() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "soon", 1710460800, "2024-02-30", "0001-01-01T00:00:00+05:00"]
+    "text",
+    [
+        None,
+        "",
+        "soon",
+        1710460800,
+        datetime(2024, 3, 15, tzinfo=UTC),
+        "2024-02-30",
+        "2024-03-15",
+        "2025-W11-5",
+        "20240315T000000Z",
+        "2024-03-15T00:00Z",
+        "2024-03-15T00:00:00+0530",
+        "0001-01-01T00:00:00+05:00",
+    ],
 )
 def test_what_is_no_time_stamp(text: object) -> None:
     assert read_stamp(text) is None
@@ -141,6 +155,17 @@ def test_a_bookmark_of_an_older_version_says_no_order() -> None:
         assert Bookmarks(dict(state)).reached(None, order) == (moment, True)
 
 
+def test_a_date_is_a_bookmark_of_lists_too() -> None:
+    # Older versions kept what the API had sent.
+    bookmarks = Bookmarks(
+        {"replication_key": KEY, "replication_key_value": "2024-03-15"}
+    )
+    day = datetime(2024, 3, 15, tzinfo=UTC)
+    assert bookmarks.reached(None, SORTED) == (day, True)
+    bookmarks.reach(None, KEY, day + timedelta(1), SORTED)
+    assert bookmarks.reached(None, SORTED) == (day + timedelta(1), False)
+
+
 def test_a_bookmark_as_a_date() -> None:
     assert as_date(None) is None
     assert as_date("2024-03-15") == date(2024, 3, 15)
@@ -197,6 +222,8 @@ def test_bookmarks_that_can_be_read(state: dict[str, Any]) -> None:
         "2024-03-15T00:00:00Z",
         None,
         place("soon"),
+        place("2025-W11-5"),
+        place("20240315"),
         place(1710460800),
         place({"value": "2024-03-15T00:00:00Z"}),
         place("2024-03-15T00:00:00Z", key="lastCountedAt"),
