@@ -31,8 +31,8 @@ SECONDS = 60
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    # So slow that threads are used where they may be.
-    with Sandbox(items=ITEMS, locations=3, latency_ms=6, rate_headers=False) as sandbox:
+    # So slow that a few requests are under way when a run is cut short.
+    with Sandbox(items=ITEMS, locations=3, latency_ms=1, rate_headers=False) as sandbox:
         yield sandbox
 
 
@@ -107,7 +107,7 @@ MOMENTS_DRAWN = random.Random(4711).sample(range(2, ITEMS), MOMENTS)  # noqa: S3
 
 
 @pytest.mark.parametrize("moment", MOMENTS_DRAWN)
-def test_a_sweep_that_is_killed_goes_on(
+def test_a_first_run_that_is_killed_goes_on(
     tap: Runner, sandbox: Sandbox, moment: int
 ) -> None:
     # With pages in flight and without, in turn.
@@ -118,12 +118,12 @@ def test_a_sweep_that_is_killed_goes_on(
     assert first.code == -signal.SIGKILL
     second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
     assert len(ids(first) | ids(second)) == ITEMS
-    assert len(sandbox.requests) <= 1.25 * PAGES
+    assert len(sandbox.requests) <= 1.1 * PAGES
     again = tap(config, catalog=INVENTORY, state=state_of(second)).check()
-    assert len(ids(again)) < 10
+    assert not ids(again)
 
 
-def test_a_sweep_goes_on_through_changes(tap: Runner) -> None:
+def test_a_first_run_goes_on_through_changes(tap: Runner) -> None:
     with Sandbox(items=6000, locations=1) as sandbox:
         config = config_for(sandbox, page_size=20)
         whole = tap(config, catalog=INVENTORY).check()
@@ -143,8 +143,9 @@ def test_a_sweep_goes_on_through_changes(tap: Runner) -> None:
         }
         assert all(rows[item["id"]] == item for item in sandbox.company.items())
         assert any("going on" in line for line in second.lines("INFO"))
-        # A quarter was left, fifty pages before that had no state, and 8 changed.
-        assert len(sandbox.requests) < 75 + 50 + 8 + 15
+        # A quarter was left, ten pages before that had no state, and 8 changed. The
+        # newest page is asked for twice, and the other end of it is looked at.
+        assert len(sandbox.requests) <= 75 + 10 + 8 + 4
 
 
 def test_an_item_that_is_dated_ahead_hides_nothing(tap: Runner) -> None:
@@ -180,7 +181,7 @@ def test_a_run_for_what_changed_goes_on_as_such(tap: Runner) -> None:
 
 
 @pytest.mark.parametrize("sort", ["ignore", "reject"])
-def test_a_sweep_without_an_order_starts_over(tap: Runner, sort: str) -> None:
+def test_a_list_without_an_order_starts_over(tap: Runner, sort: str) -> None:
     with Sandbox(items=3000, locations=1, sort=sort) as sandbox:
         config = config_for(sandbox, page_size=20)
         whole = tap(config, catalog=INVENTORY).check()
@@ -203,13 +204,12 @@ def test_locations_that_are_done_are_not_read_again(
     first = kept(lines, process.returncode, tap.folder / "log")
     second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
     assert len(ids(first) | ids(second)) == ITEMS
-    assert len(sandbox.requests) <= 1.25 * PAGES
+    assert len(sandbox.requests) <= 1.1 * PAGES
     rows = second.records("inventory")
     done = [row for row in rows if row["locationId"] in {"loc_001", "loc_002"}]
     assert len(done) < 10
 
 
-# Where answers are quick there are no threads.
 FLIGHTS = pytest.mark.parametrize(
     ("concurrency", "latency"), [(1, 0), (1, 25), (8, 0), (8, 25)]
 )
@@ -232,11 +232,12 @@ def test_what_a_signal_leaves(
     state = state_of(first)
     assert state is not None
     written = len(ids(first))
-    assert written - 60 * PAGE_SIZE <= state["bookmarks"]["inventory"]["rest"]["rows"]
-    assert state["bookmarks"]["inventory"]["rest"]["rows"] <= written < ITEMS
+    covered = ITEMS - state["bookmarks"]["inventory"]["checkpoint"]["left"]
+    # State comes every ten pages, and covers the page before the one just written.
+    assert written - 12 * PAGE_SIZE <= covered <= written < ITEMS
     second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
     assert len(ids(first) | ids(second)) == ITEMS
-    assert len(sandbox.requests) <= 1.25 * PAGES
+    assert len(sandbox.requests) <= 1.1 * PAGES
 
 
 # What would keep the tap for longer than the test waits for it.
@@ -342,7 +343,7 @@ def test_a_dead_target_is_no_error_of_the_taps(tap: Runner, sandbox: Sandbox) ->
     assert "Traceback" not in first.stderr
     second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
     assert len(ids(first) | ids(second)) == ITEMS
-    assert len(sandbox.requests) <= 1.25 * PAGES
+    assert len(sandbox.requests) <= 1.1 * PAGES
 
 
 def test_a_failure_halfway_costs_little(tap: Runner, sandbox: Sandbox) -> None:
@@ -352,4 +353,4 @@ def test_a_failure_halfway_costs_little(tap: Runner, sandbox: Sandbox) -> None:
     assert "500" in first.failure
     second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
     assert len(ids(first) | ids(second)) == ITEMS
-    assert len(sandbox.requests) <= 1.25 * PAGES
+    assert len(sandbox.requests) <= 1.1 * PAGES

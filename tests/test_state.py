@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import time_machine
 
-from tap_betterdata.api.rate_limit import RateLimiter
-from tap_betterdata.sandbox import Sandbox
+from tap_betterdata.sandbox import Sandbox, company
+from tap_betterdata.sandbox.sorting import sort_records
 from tap_betterdata.state.bookmarks import read_stamp
 from tap_betterdata.streams import base as stream_module
 from tests.e2e.truth import KEYS, expected_keys, keys_of
 from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tap_betterdata.sandbox import Request
 
@@ -60,18 +62,21 @@ def costs(sandbox: Sandbox) -> list[int]:
 
 def test_the_second_run_brings_what_changed(tap: Runner, sandbox: Sandbox) -> None:
     first = tap(config_for(sandbox), catalog=INVENTORY).check()
-    assert costs(sandbox) == [6, 0, 0]
+    # One request more: the list ends with a full page.
+    assert costs(sandbox) == [7, 0, 0]
     newest = max(item["updatedAt"] for item in sandbox.company.items())
     assert read_stamp(inventory_of(first)["replication_key_value"]) == read_stamp(
         newest
     )
     sandbox.company.update("item_0000300", quantityOnHand=1)
     second = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(first))
-    assert "item_0000300" in ids(second.check())
-    assert len(ids(second)) < 5
-    assert costs(sandbox)[0] <= 3
+    assert ids(second.check()) == ["item_0000300"]
+    # The newest ones, and whether the server turns the order if asked to.
+    assert costs(sandbox) == [2, 0, 0]
+    # It changed a moment ago: others with older time stamps may still come to light.
     third = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(second))
     assert ids(third.check()) == ["item_0000300"]
+    assert costs(sandbox) == [2, 0, 0]
 
 
 def test_the_start_date_hides_no_stock(tap: Runner, sandbox: Sandbox) -> None:
@@ -79,18 +84,43 @@ def test_the_start_date_hides_no_stock(tap: Runner, sandbox: Sandbox) -> None:
     assert len(ids(tap(config, catalog=INVENTORY).check())) == 600
 
 
-@pytest.mark.parametrize(("minutes", "expected"), [(0, 1), (30, 2), (60, 3)])
+@pytest.mark.parametrize(
+    ("minutes", "expected"), [(0, 0), (5, 0), (6, 1), (35, 2), (66, 3)]
+)
 def test_the_lookback(
     tap: Runner, sandbox: Sandbox, minutes: int, expected: int
 ) -> None:
+    # The bookmark stays so far behind the server's time; nothing is taken off later.
     for number, stamp in enumerate(["12:00:00Z", "11:30:00.5+00:00", "13:00:00+02:00"]):
         sandbox.company.update(
             f"item_000000{number + 1}", updatedAt=f"2026-01-01T{stamp}"
         )
-    first = tap(config_for(sandbox), catalog=INVENTORY).check()
-    config = config_for(sandbox, lookback_minutes=minutes)
-    second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+    with time_machine.travel(datetime(2026, 1, 1, 12, 5, tzinfo=UTC), tick=False):
+        config = config_for(sandbox, lookback_minutes=minutes)
+        first = tap(config, catalog=INVENTORY).check()
+        reached = read_stamp(inventory_of(first)["replication_key_value"])
+        assert reached == datetime(2026, 1, 1, 12, 5, tzinfo=UTC) - timedelta(
+            minutes=max(minutes, 5)
+        )
+        later = config_for(sandbox, lookback_minutes=0)
+        second = tap(later, catalog=INVENTORY, state=state_of(first)).check()
     assert len(ids(second)) == expected
+
+
+@pytest.mark.parametrize(("late", "comes"), [(9, True), (11, False)])
+def test_what_comes_to_light_late_is_sent_within_the_lookback(
+    tap: Runner, sandbox: Sandbox, late: int, *, comes: bool
+) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    with time_machine.travel(noon) as clock:
+        sandbox.company.update("item_0000001", quantityOnHand=1)
+        config = config_for(sandbox, lookback_minutes=10)
+        first = tap(config, catalog=INVENTORY).check()
+        clock.shift(timedelta(seconds=1))
+        stamp = (noon - timedelta(minutes=late)).isoformat()
+        sandbox.company.update("item_0000300", updatedAt=stamp)
+        second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
+    assert ("item_0000300" in ids(second)) == comes
 
 
 def test_a_bookmark_does_not_go_beyond_the_runs_start(
@@ -100,7 +130,7 @@ def test_a_bookmark_does_not_go_beyond_the_runs_start(
     first = tap(config_for(sandbox), catalog=INVENTORY).check()
     reached = read_stamp(inventory_of(first)["replication_key_value"])
     assert reached is not None
-    assert reached < datetime.now(tz=UTC)
+    assert reached < datetime.now(tz=UTC) - timedelta(minutes=10)
     sandbox.company.update("item_0000300", quantityOnHand=1)
     second = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(first))
     assert ids(second.check()) == ["item_0000007", "item_0000300"]
@@ -138,22 +168,64 @@ def test_what_changes_while_it_is_read_is_not_lost(
 def test_items_without_a_time_stamp_come_each_time(
     tap: Runner, sandbox: Sandbox, stamp: str | None
 ) -> None:
+    # The sandbox puts them last in both orders: there is no order to rely on then.
     undated = ["item_0000100", "item_0000200"]
     for item_id in undated:
         sandbox.company.update(item_id, updatedAt=stamp)
+    places = ["loc_001", "loc_002", "loc_003"]
+    # A list has its pages, and the last one is full; two more find out, and the
+    # first pages of the other lists were under way already.
+    for location_ids, requests in ((None, 6 + 1 + 2), (places, 3 * (2 + 1) + 4)):
+        state = None
+        config = config_for(sandbox, location_ids=location_ids)
+        for run in range(3):
+            costs(sandbox)
+            outcome = tap(config, catalog=INVENTORY, state=state).check()
+            assert set(undated) < set(ids(outcome))
+            # The newest page had been sent when the server was found out.
+            assert len(ids(outcome)) == (600 if run == 0 else 102)
+            assert costs(sandbox)[0] <= requests
+            (said, *unread) = outcome.lines("WARNING")
+            assert "does not sort" in said
+            assert len(unread) == (1 if stamp is not None else 0)
+            state = state_of(outcome)
+
+
+def oldest_if_undated(
+    field: str, records: Iterable[tuple[dict[str, Any], Any]], *, descending: bool
+) -> list[Any]:
+    """Sort as many databases do: what has no value comes before all that has one."""
+    pairs = [(record, (record, beside)) for record, beside in records]
+    ordered = sort_records(field, pairs, descending=descending)
+    with_none = [beside for record, beside in ordered if record[field] is None]
+    others = [beside for record, beside in ordered if record[field] is not None]
+    return [*others, *with_none] if descending else [*with_none, *others]
+
+
+def test_items_without_a_time_stamp_count_as_the_oldest(
+    tap: Runner, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(company, "sort_records", oldest_if_undated)
+    undated = ["item_0000100", "item_0000200"]
+    for item_id in undated:
+        sandbox.company.update(item_id, updatedAt=None)
     first = tap(config_for(sandbox), catalog=INVENTORY).check()
     assert len(ids(first)) == 600
-    assert len(first.lines("WARNING")) == (1 if stamp is not None else 0)
-    costs(sandbox)
-    outcome = first
-    for location_ids in (None, ["loc_001", "loc_002", "loc_003"], None):
-        config = config_for(sandbox, location_ids=location_ids)
-        outcome = tap(config, catalog=INVENTORY, state=state_of(outcome)).check()
-        assert set(undated) < set(ids(outcome))
-        assert len(ids(outcome)) < 10
-        assert costs(sandbox)[0] == 6
-        said = [line for line in outcome.lines("INFO") if "without updatedAt" in line]
-        assert len(said) == len(location_ids or [None])
+    assert costs(sandbox)[0] == 7
+    # A new one is not seen before the list is read whole again.
+    undated.append(sandbox.company.insert("loc_002", updatedAt=None)["id"])
+    sandbox.company.update("item_0000300", quantityOnHand=1)
+    second = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(first)).check()
+    assert ids(second) == ["item_0000300"]
+    assert costs(sandbox)[0] == 2
+    # A change gives it a time stamp.
+    sandbox.company.update(undated[0], quantityOnHand=1)
+    third = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(second)).check()
+    assert ids(third) == [undated[0], "item_0000300"]
+    whole = tap(config_for(sandbox), catalog=INVENTORY).check()
+    assert set(undated) < set(ids(whole))
+    for outcome in (first, second, third, whole):
+        assert not outcome.lines("WARNING")
 
 
 @pytest.mark.parametrize("sort", ["ignore", "reject"])
@@ -178,7 +250,10 @@ def test_one_time_stamp_for_almost_all(tap: Runner, sort: str) -> None:
         first = tap(config_for(sandbox), catalog=INVENTORY).check()
         sandbox.company.update("item_0000350", updatedAt="2026-01-03T00:00:00Z")
         second = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(first))
-        assert ids(second.check()) == ["item_0000350", "item_0000450"]
+        changed = [i for i in ids(second.check()) if i > "item_0000100"]
+        assert changed == ["item_0000350"]
+        # Before the server was found out the page with the newest was sent.
+        assert len(ids(second)) == 1 if sort == "honour" else 101
 
 
 # The whole table
@@ -236,18 +311,18 @@ def test_a_location_that_is_added_is_read_whole(tap: Runner, sandbox: Sandbox) -
     one = run(["loc_001"], None)
     assert ids(one) == items["loc_001"]
     two = run(["loc_001", "loc_002"], state_of(one))
-    assert len(ids(two)) == 1 + len(items["loc_002"])
+    assert ids(two) == items["loc_002"]
     # One that is removed keeps its bookmark.
     three = run(["loc_002"], state_of(two))
-    assert len(ids(three)) == 1
+    assert not ids(three)
     four = run(["loc_001", "loc_002"], state_of(three))
-    assert len(ids(four)) == 2
+    assert not ids(four)
     # Without a list there is no bookmark for all: everything comes, and then there is.
     five = run(None, state_of(four))
     assert len(ids(five)) == 600
     six = run(["loc_003"], state_of(five))
-    assert len(ids(six)) <= 1
-    assert len(ids(run(None, state_of(six)))) == 1
+    assert not ids(six)
+    assert not ids(run(None, state_of(six)))
 
 
 def test_the_state_does_not_grow_with_rows_and_periods(tap: Runner) -> None:
@@ -270,7 +345,7 @@ def test_a_run_that_reads_what_changed_covers_all_locations(
     first = tap(config).check()
     costs(sandbox)
     second = tap(config, state=state_of(first)).check()
-    assert costs(sandbox) == [3, 6, 3]
+    assert costs(sandbox) == [2, 6, 3]
     expected = expected_keys(sandbox.company, PERIODS)
     for stream in KEYS.keys() - {"inventory"}:
         assert keys_of(stream, second.records(stream)) == expected[stream]
@@ -281,11 +356,11 @@ def test_locations_are_learned_once(tap: Runner, sandbox: Sandbox, stream: str) 
     catalog = catalog_of(stream)
     with time_machine.travel(datetime(2026, 3, 1, tzinfo=UTC)) as clock:
         first = tap(config_for(sandbox), catalog=catalog).check()
-        assert costs(sandbox)[0] == 6
+        assert costs(sandbox)[0] == 7
         clock.shift(timedelta(days=1))
         second = tap(config_for(sandbox), catalog=catalog, state=state_of(first))
-        # The newest, whether they are, and whether undated ones stand at the end.
-        assert costs(sandbox)[0] <= 3
+        # The newest, and whether they are.
+        assert costs(sandbox)[0] == 2
         assert {row["locationId"] for row in second.check().records(stream)} == set(
             sandbox.company.location_ids
         )
@@ -374,15 +449,17 @@ def test_a_value_that_cannot_be_read_is_read_when_it_is_mended(tap: Runner) -> N
 
 
 @pytest.mark.parametrize("places", [None, ["loc_001", "loc_002", "loc_003"]])
-def test_a_new_item_without_a_time_stamp_is_seen(
+def test_a_new_item_without_a_time_stamp_is_seen_when_all_are_read(
     tap: Runner, sandbox: Sandbox, places: list[str] | None
 ) -> None:
     config = config_for(sandbox, location_ids=places, page_size=50)
     first = tap(config, catalog=INVENTORY).check()
     new = sandbox.company.insert("loc_002", updatedAt=None)["id"]
     second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
-    assert new in ids(second)
-    assert any("without a time stamp" in line for line in second.lines("INFO"))
+    assert not ids(second)
+    whole = tap(config, catalog=INVENTORY).check()
+    assert new in ids(whole)
+    assert len(ids(whole)) == 601
 
 
 @pytest.mark.parametrize("kind", ["no_total", "no_pagination"])
@@ -395,35 +472,37 @@ def test_what_changed_is_not_exact_without_a_total(
     sandbox.faults.add(kind, times=None)
     config = config_for(sandbox, page_size=20, lookback_minutes=0)
     outcome = tap(config, catalog=INVENTORY, state=state)
-    assert "how many rows there are" in outcome.failure
-    assert inventory_of(outcome) == inventory_of(
-        Outcome(0, json.dumps({"type": "STATE", "value": state}), "")
-    )
+    assert "not exact" in outcome.failure
+    assert "no total" in outcome.failure
+    assert len(set(ids(outcome))) == 600
+    assert inventory_of(outcome) == state["bookmarks"]["inventory"]
 
 
 def test_a_bookmark_stays_behind_where_the_clocks_are_unknown(
     tap: Runner, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As if no answer told the time, and this machine's clock were an hour ahead.
-    monkeypatch.setattr(RateLimiter, "server_time", lambda *_: None)
-    oldest, *_, newest = sorted(
-        sandbox.company.items(), key=lambda item: str(item["updatedAt"])
+    # No answer has a Date: what counts is our clock when the request was sent.
+    monkeypatch.setattr(
+        BaseHTTPRequestHandler,
+        "send_response",
+        BaseHTTPRequestHandler.send_response_only,
     )
+    arrived: list[datetime] = []
 
-    asked: list[datetime] = []
+    def take_time(request: Request) -> None:
+        arrived.append(datetime.now(tz=UTC))
+        if request.number == 1:
+            sandbox.company.update("item_0000007", quantityOnHand=1)
+            time.sleep(0.3)
 
-    def interfere(request: Request) -> None:
-        asked.append(datetime.now(tz=UTC) - timedelta(hours=1))
-        if request.number == 4:
-            stamp = asked[-1] + timedelta(seconds=1)
-            sandbox.company.update(oldest["id"], updatedAt=stamp.isoformat())
-
-    sandbox.before_request = interfere
-    outcome = tap(config_for(sandbox, concurrency=1), catalog=INVENTORY).check()
+    sandbox.before_request = take_time
+    began = datetime.now(tz=UTC)
+    outcome = tap(config_for(sandbox, lookback_minutes=1), catalog=INVENTORY).check()
     reached = read_stamp(inventory_of(outcome)["replication_key_value"])
     assert reached is not None
-    assert newest["updatedAt"] is not None
-    assert reached < asked[0] + timedelta(seconds=1)
+    # The request had been sent before it arrived; rounding is a part of a second.
+    behind = timedelta(minutes=1)
+    assert began - behind <= reached < arrived[0] - behind + timedelta(seconds=0.1)
 
 
 # What is handed to the tap
@@ -496,6 +575,118 @@ def test_an_unknown_field_is_named(
     assert "cursor" in json.dumps(state_of(outcome))
 
 
+# State of older versions
+
+
+def old_state(**fields: object) -> dict[str, Any]:
+    """Return the state of a version that noted the newest time stamp it had seen."""
+    place = {
+        "replication_key": "updatedAt",
+        "replication_key_value": "2026-01-01T12:00:00Z",
+        **fields,
+    }
+    return {"bookmarks": {"inventory": place}}
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def test_an_old_bookmark_is_taken_less_the_lookback_once(
+    tap: Runner, sandbox: Sandbox
+) -> None:
+    # One came to light late, after the old version had bookmarked a later one.
+    for number, minute in enumerate((9, 11), start=1):
+        stamp = (NOON - timedelta(minutes=minute)).isoformat()
+        sandbox.company.update(f"item_000000{number}", updatedAt=stamp)
+    sandbox.company.update("item_0000003", updatedAt=NOON.isoformat())
+    with time_machine.travel(NOON + timedelta(minutes=1)) as clock:
+        state = old_state(unstamped=["item_0000009"])
+        first = tap(config_for(sandbox), catalog=INVENTORY, state=state).check()
+        assert ids(first) == ["item_0000001", "item_0000003"]
+        assert not first.lines("WARNING")
+        assert "unstamped" not in inventory_of(first)
+        assert inventory_of(first)["order"] == "sorted"
+        clock.shift(timedelta(hours=1))
+        second = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(first))
+        # Its own bookmark is the server's time less the lookback.
+        assert ids(second.check()) == ["item_0000003"]
+        third = tap(config_for(sandbox), catalog=INVENTORY, state=state_of(second))
+        assert not ids(third.check())
+        for outcome in (second, third):
+            assert not outcome.lines("WARNING")
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_old_note_of_a_cut_run_starts_over(
+    tap: Runner, sandbox: Sandbox, *, is_first: bool
+) -> None:
+    sandbox.company.update("item_0000003", updatedAt=NOON.isoformat())
+    rest = {"top": "2026-01-01T12:00:00Z", "reached": "2025-01-01T00:00:00Z", "rows": 9}
+    state = {"bookmarks": {"inventory": {"rest": rest}}}
+    if not is_first:
+        state = old_state(rest=rest)
+    outcome = tap(config_for(sandbox), catalog=INVENTORY, state=state).check()
+    assert len(ids(outcome)) == (600 if is_first else 1)
+    said = [line for line in outcome.lines("INFO") if "starting over" in line]
+    assert len(said) == 1
+    assert not outcome.lines("WARNING")
+    assert "rest" not in inventory_of(outcome)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"order": "up"},
+        {"order": ["sorted"]},
+        {"order": 3},
+        {"checkpoint": "2026-01-01T12:00:00Z"},
+        {"checkpoint": {"settled": "2026-01-01T12:00:00Z"}},
+        {"checkpoint": {"settled": "soon", "left": 3}},
+        {"checkpoint": {"settled": "2999-01-01T00:00:00Z", "left": 3}},
+        {"checkpoint": {"settled": "2026-01-01T12:00:00Z", "left": -1}},
+        {"checkpoint": {"settled": "2026-01-01T12:00:00Z", "left": True}},
+        {"checkpoint": {"settled": "2026-01-01T12:00:00Z", "left": "3"}},
+        {"checkpoint": {"settled": "2026-01-01T12:00:00Z", "left": 3, "rows": 3}},
+        {"checkpoint": [3]},
+    ],
+)
+@pytest.mark.parametrize("location", [None, "loc_001"])
+def test_another_way_to_say_how_far_a_list_came_is_refused(
+    tap: Runner, sandbox: Sandbox, fields: dict[str, Any], location: str | None
+) -> None:
+    state = old_state(**fields)
+    if location:
+        place = {"context": {"locationId": location}, **state["bookmarks"]["inventory"]}
+        state = {"bookmarks": {"inventory": {"partitions": [place]}}}
+    outcome = tap(config_for(sandbox), catalog=INVENTORY, state=state)
+    assert "can't read" in outcome.failure
+    assert "inventory" in outcome.failure
+    assert not outcome.stdout
+    assert not sandbox.requests
+
+
+@pytest.mark.parametrize(
+    ("fields", "minutes", "warnings"),
+    [
+        ({"order": "sorted"}, 9, 1),
+        ({"order": "sorted"}, 11, 0),
+        # Older versions noted the newest time stamp, which says nothing of the clock.
+        ({}, 9, 0),
+    ],
+)
+def test_a_clock_that_was_put_back_is_warned_of(
+    tap: Runner, sandbox: Sandbox, fields: dict[str, str], minutes: int, warnings: int
+) -> None:
+    with time_machine.travel(NOON + timedelta(minutes=minutes)):
+        state = old_state(**fields)
+        outcome = tap(config_for(sandbox), catalog=INVENTORY, state=state).check()
+    assert len(outcome.lines("WARNING")) == warnings
+    assert all("clock" in line for line in outcome.lines("WARNING"))
+    # What was reached is never taken back; an old bookmark counts less the lookback.
+    reached = read_stamp(inventory_of(outcome)["replication_key_value"])
+    assert reached == (NOON if fields else NOON - timedelta(minutes=10))
+
+
 # When it is written
 
 
@@ -511,10 +702,10 @@ def batches_between(outcome: Outcome) -> list[int]:
     return counts
 
 
-def test_the_state_comes_every_fifty_pages(tap: Runner, sandbox: Sandbox) -> None:
+def test_the_state_comes_every_ten_pages(tap: Runner, sandbox: Sandbox) -> None:
     config = config_for(sandbox, page_size=2)
     outcome = tap(config, catalog=INVENTORY).check()
-    assert max(batches_between(outcome)) <= 50
+    assert max(batches_between(outcome)) <= 10
 
 
 def test_the_state_comes_with_time(
@@ -532,7 +723,7 @@ def test_no_state_covers_what_was_not_written(
     monkeypatch: pytest.MonkeyPatch,
     places: list[str] | None,
 ) -> None:
-    monkeypatch.setattr(stream_module, "STATE_EVERY_BATCHES", 1)
+    monkeypatch.setattr(stream_module, "STATE_EVERY_PAGES", 1)
     config = config_for(sandbox, location_ids=places, page_size=20)
     outcome = tap(config, catalog=INVENTORY).check()
     items = list(sandbox.company.items())
@@ -554,15 +745,13 @@ def test_no_state_covers_what_was_not_written(
 def covered_by(
     place: dict[str, Any], location: str | None, items: list[dict[str, Any]]
 ) -> set[str]:
-    """Return the items that a bookmark, or a cut sweep's note, says were sent."""
+    """Return the items that a bookmark or a checkpoint says were sent."""
     listed = [item for item in items if location in {None, item["locationId"]}]
+    checkpoint = place.get("checkpoint")
     if place.get("replication_key_value"):
+        assert checkpoint is None
         return {item["id"] for item in listed}
-    rest = place.get("rest")
-    if rest is None:
+    if checkpoint is None:
         return set()
-    return {
-        item["id"]
-        for item in listed
-        if rest["reached"] < item["updatedAt"] <= rest["top"]
-    }
+    listed.sort(key=lambda item: datetime.fromisoformat(item["updatedAt"]))
+    return {item["id"] for item in listed[checkpoint["left"] :]}

@@ -133,6 +133,30 @@ def test_test_says_that_the_key_does_not_work(
     assert len(sandbox.requests) == 1
 
 
+NO_PROXY = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"), "")
+
+
+@pytest.fixture
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hosts that were looked up: there is no network, and none is found."""
+    hosts: list[str] = []
+
+    def look_up(host: str, *_: object, **__: object) -> None:
+        hosts.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return hosts
+
+
+@pytest.mark.usefixtures("looked_up")
+def test_a_run_without_a_network_says_what_it_can_not_find(tap: Runner) -> None:
+    outcome = tap({"api_key": KEY, "max_retries": 0}, **NO_PROXY)
+    said = "inventory, page 1: can't find app.betterdata.co, in 1 tries"
+    assert said in outcome.failure
+    assert not outcome.of("SCHEMA")
+
+
 @pytest.mark.usefixtures("no_waits")
 @pytest.mark.parametrize(
     ("env", "said"),
@@ -142,17 +166,9 @@ def test_test_says_that_the_key_does_not_work(
     ],
 )
 def test_without_a_network_it_is_tried_twice_at_most(
-    tap: Runner, monkeypatch: pytest.MonkeyPatch, env: dict[str, str], said: str
+    tap: Runner, looked_up: list[str], env: dict[str, str], said: str
 ) -> None:
-    looked_up = []
-
-    def look_up(host: str, *_: object, **__: object) -> None:
-        looked_up.append(host)
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    no_proxy = {"HTTPS_PROXY": "", "https_proxy": "", "ALL_PROXY": "", "all_proxy": ""}
-    outcome = tap({"api_key": KEY}, "--test", **{**no_proxy, **env})
+    outcome = tap({"api_key": KEY}, "--test", **{**NO_PROXY, **env})
     assert said in outcome.failure
     assert len(looked_up) == 2
     (line,) = outcome.lines("WARNING")

@@ -79,6 +79,8 @@ class ApiSession(requests.Session):
             if isinstance(error, requests.RequestException) and not is_header:
                 raise
             raise requests.ConnectionError(error) from error
+        # `Session.send` would have set it. It tells when the request was sent.
+        response.elapsed = timedelta(seconds=time.monotonic() - began)
         return response
 
     def _settings_for(self, url: str) -> dict[str, Any]:

@@ -46,6 +46,9 @@ MOST_READINGS = 20
 # What a list may cost beyond its pages where nothing else is said: as much again, for
 # one that was imported a moment ago must be read twice, and some for a small one.
 LEAST_EXTRA = 10
+# Pages of rows that came before are met again after a large move, but no more of them
+# than were read, and some.
+MOST_BARREN = 20
 
 
 class PageSizeError(Exception):
@@ -137,6 +140,8 @@ class SortedList:
         if self.checkpoint is not None:
             settled, left = self.checkpoint
             self.sent.begin(settled)
+            if self.bookmark is None:
+                self._check_newest_end(first)
             yield from self._go_down(left, settled, self.bookmark)
             self.bookmark, self.checkpoint, first = settled, None, None
         is_whole = self.bookmark is None
@@ -213,16 +218,17 @@ class SortedList:
             self._newest_pages.append(newest)
             rows = self._unsent(first, newest.keys, newest.stamps, until)
             first = None
-            if not reading.is_one_answer or newest.is_whole or self._turns(newest):
+            if not reading.is_one_answer:
                 break
+            # Before anything can go wrong: they count as sent from now on.
+            yield Batch(rows, bookmark=self.bookmark)
+            if newest.is_whole or self._turns(newest):
+                break
+            # So much may have moved since.
             if is_last_try:
                 msg = "does not sort the oldest rows first"
                 raise NotSortedError(msg)
-            # So much may have moved since.
-            yield Batch(rows, bookmark=self.bookmark)
-        if reading.is_one_answer:
-            yield Batch(rows, bookmark=self.bookmark)
-        else:
+        if not reading.is_one_answer:
             left = newest.total - newest.ahead
             checkpoint = Checkpoint(newest.settled, left)
             yield Batch(rows, checkpoint, self.bookmark)
@@ -262,11 +268,15 @@ class SortedList:
         sequential = until is not None or self.prefetcher.executor is None
         ahead: Prefetch[int, Page] | None = None
         first_newest = previous = None
+        barren = fruitful = 0
         try:
             while number > 0:
                 page = self._request("asc", number, ahead)
                 keys, stamps = self._check(page, reading)
                 total = page.total or 0
+                is_filled = total >= number * self.size
+                if is_filled and reading and number == count_pages(left, self.size):
+                    self._check_last(stamps, reading.newest)
                 known = len(self.sent.keys)
                 rows = self._unsent(page, keys, stamps, until)
                 again = len(keys) - (len(self.sent.keys) - known)
@@ -276,6 +286,11 @@ class SortedList:
                     or again > len(expected.intersection(keys))
                 )
                 expected.difference_update(keys)
+                barren = barren + 1 if again == len(keys) else 0
+                fruitful += not barren
+                if barren > fruitful + MOST_BARREN:
+                    msg = "gives the same rows on page after page"
+                    raise NotSortedError(msg)
                 if has_moved:
                     sequential = True
                     self._throw_away(ahead)
@@ -284,9 +299,6 @@ class SortedList:
                     # The list is much shorter now.
                     number = min(number - 1, count_pages(total, self.size))
                     continue
-                is_filled = total >= number * self.size
-                if is_filled and reading and number == count_pages(left, self.size):
-                    self._check_last(stamps, reading.newest)
                 is_safe = is_filled or number == 1
                 if is_safe:
                     checkpoint = Checkpoint(settled, (number - 1) * self.size)
@@ -332,13 +344,17 @@ class SortedList:
         stamps: list[datetime],
         until: datetime | None,
     ) -> list[Row]:
-        """Return the rows of a page that are to be sent, and note that they came."""
+        """Return the rows of a page that are to be sent, and note that they came.
+
+        Those that an earlier run has sent are not noted: if the list turns out not to
+        be sorted, they are sent again.
+        """
         add, content = self.sent.add, self.fields.content
         return [
             row
             for row, key, stamp in zip(page.rows, keys, stamps, strict=True)
-            if add(key, stamp, partial(content, row))
-            and (until is None or stamp > until)
+            if (until is None or stamp > until)
+            and add(key, stamp, partial(content, row))
         ]
 
     # The server is checked, not believed
@@ -386,6 +402,24 @@ class SortedList:
         if stamps[-1] < newest.oldest <= newest.settled:
             msg = "does not sort the whole list"
             raise NotSortedError(msg)
+
+    def _check_newest_end(self, first: Page | None) -> None:
+        """Check that the newest rows are the last ones if the oldest come first.
+
+        A first reading that was cut short can't be counted. Rows without a time stamp
+        that come last in both orders would be left out.
+        """
+        newest = self._check_newest(first or self._request("desc", 1))
+        total = newest.total
+        for _ in range(2):
+            page = self._request("asc", max(count_pages(total, self.size), 1))
+            _, stamps = self._check(page, None)
+            total = page.total or 0
+            if not total or stamps[-1:] >= [newest.oldest]:
+                self.is_proven = True
+                return
+        msg = "does not put the newest rows last when the oldest come first"
+        raise NotSortedError(msg)
 
     def _turns(self, newest: Newest) -> bool:
         """Look, once in a run, whether the server turns the order if asked to."""

@@ -324,7 +324,7 @@ def _is_readable(place: Mapping[str, Any]) -> bool:
     start, granularity = place.get(START), place.get(GRANULARITY)
     checkpoint = place.get(CHECKPOINT)
     return (
-        place.get(ORDER) in {None, SORTED, UNSORTED}
+        place.get(ORDER) in (None, SORTED, UNSORTED)
         and (checkpoint is None or _is_checkpoint(checkpoint))
         and isinstance(locations, list)
         and all(isinstance(location, str) for location in locations)

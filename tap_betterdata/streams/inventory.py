@@ -38,6 +38,7 @@ class InventoryStream(LocatedStream, PagedStream):
     records_key = "items"
     primary_keys = ("id",)
     replication_key = "updatedAt"
+    state_fields = LocatedStream.state_fields | PagedStream.state_fields
     _learns = False
     _reached: datetime | None = None
 

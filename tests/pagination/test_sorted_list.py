@@ -416,8 +416,8 @@ def test_what_was_sent_is_not_sent_again() -> None:
     server.asked.clear()
     target.run()
     assert not target.missing()
-    # The rest, the newest page once more, and a look whether it is the newest.
-    assert len(server.asked) == 14
+    # The rest, the newest page before and after, and a look at the other end of it.
+    assert len(server.asked) == 15
     assert len(target.sent) <= left.left + 10
 
 
@@ -561,6 +561,18 @@ def test_a_total_that_is_capped(age: float, *, is_full_table: bool) -> None:
         return
     assert reader.doubts or not target.overdue()
     assert reader.doubts or not is_full_table
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_pages_that_repeat_are_not_read_for_ever(rows: int) -> None:
+    def lie(page: Page, server: Server) -> Page:
+        return replace(page, rows=server.oldest_first()[:1] * rows, total=10**17)
+
+    for width in (1, 4):
+        server = Server(ages(30), size=rows, lie=lie)
+        with pytest.raises(NotSortedError, match="same rows"):
+            Target(server, limit=rows, width=width).run()
+        assert len(server.asked) <= 30
 
 
 def test_a_total_that_is_missing() -> None:
