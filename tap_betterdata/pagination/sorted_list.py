@@ -268,7 +268,9 @@ class SortedList:
         sequential = until is not None or self.prefetcher.executor is None
         ahead: Prefetch[int, Page] | None = None
         first_newest = previous = None
-        barren = fruitful = 0
+        # Where all rows came before, as in a second reading, that tells nothing.
+        barren = -1 if len(self.sent.keys) > len(expected) else 0
+        fruitful = 0
         try:
             while number > 0:
                 page = self._request("asc", number, ahead)
@@ -286,8 +288,9 @@ class SortedList:
                     or again > len(expected.intersection(keys))
                 )
                 expected.difference_update(keys)
-                barren = barren + 1 if again == len(keys) else 0
-                fruitful += not barren
+                if barren >= 0:
+                    barren = barren + 1 if again == len(keys) else 0
+                    fruitful += not barren
                 if barren > fruitful + MOST_BARREN:
                     msg = "gives the same rows on page after page"
                     raise NotSortedError(msg)

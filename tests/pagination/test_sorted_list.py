@@ -450,8 +450,8 @@ def test_a_list_that_shrank_costs_what_is_left() -> None:
     server.asked.clear()
     target.run()
     assert not target.missing()
-    # A page behind its end, the last one, and the newest.
-    assert len(server.asked) <= 4
+    # A look at both ends, a page behind the list's end, the last one, and the newest.
+    assert len(server.asked) <= 5
 
 
 def test_what_moved_is_there_after_a_first_run() -> None:
@@ -566,7 +566,7 @@ def test_a_total_that_is_capped(age: float, *, is_full_table: bool) -> None:
 @pytest.mark.parametrize("rows", [1, 3])
 def test_pages_that_repeat_are_not_read_for_ever(rows: int) -> None:
     def lie(page: Page, server: Server) -> Page:
-        return replace(page, rows=server.oldest_first()[:1] * rows, total=10**17)
+        return replace(page, rows=server.oldest_first()[:1] * rows, total=rows * 10**16)
 
     for width in (1, 4):
         server = Server(ages(30), size=rows, lie=lie)
