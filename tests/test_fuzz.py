@@ -302,7 +302,7 @@ def test_answers(tap: Runner, server: OddServer, first: int) -> None:
             return mutate_answer(rng, body) if asked in odd else answer(body)
 
         server.change = change
-        settings = rng.choice([{}, {"location_ids": ["loc_001"]}])
+        settings = rng.choice([{}, *[{"location_ids": ["loc_001"]}] * 3])
         check(run(tap, server, config=config_file(server, **settings)), server)
 
 

@@ -161,7 +161,7 @@ def test_what_a_row_says_commands_no_terminal(tap: Runner, name: str) -> None:
 def test_what_a_field_is_called_forges_no_line(tap: Runner) -> None:
     outcome = run(tap, [page({**ROW, ODD: 1})]).check()
     (line,) = outcome.lines("WARNING")
-    assert r"\x1b]0;title\x07\x9b31m\x7f\u202e\u2066\u2028\x85\r\n2026-01-01" in line
+    assert r": \x1b]0;title\x07\x9b31m\x7f\u202e\u2066 2026-01-01" in line
 
 
 @pytest.mark.parametrize("status", [b"401", b"403", b"500", b"302"])

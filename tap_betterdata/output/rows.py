@@ -312,7 +312,7 @@ class RowReader:
 
 def describe_record(row: Row, keys: Iterable[str]) -> str:
     """Name a record by its key, for messages: `id 'item_1'`."""
-    return ", ".join(f"{key} {row.get(key)!r:.60}" for key in keys)
+    return ", ".join(f"{key} {quote(row.get(key))}" for key in keys)
 
 
 def elements(row: Row, name: str, where: str) -> list[Row]:

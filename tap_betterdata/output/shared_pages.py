@@ -42,9 +42,6 @@ class SharedPages(Generic[T]):
 
         Yields:
             The same answers.
-
-        Raises:
-            StorageError: If there is no room for them.
         """
         for answer in answers:
             if self._file is not None:

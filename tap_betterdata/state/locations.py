@@ -6,6 +6,8 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tap_betterdata.api.redaction import quote
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -66,7 +68,7 @@ class Locations:
             if isinstance(text, str) and not _UNSENDABLE.search(text):
                 yield text
             elif value is not None:
-                self.unusable.add(f"{value!r:.60}")
+                self.unusable.add(quote(value))
 
     def is_gone(self, location: str) -> bool:
         """Tell whether the API knows a location no more, and forget it if so.

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from tap_betterdata.api.redaction import quote
 from tap_betterdata.state.locations import Locations
 
 
@@ -48,7 +49,7 @@ def test_what_cannot_be_sent_is_no_location(value: object) -> None:
     locations.see([{"locationId": value}, {"locationId": "loc_1"}])
     assert locations.ids() == ["loc_1"]
     (named,) = locations.unusable
-    assert named == repr(value)[:60]
+    assert named == quote(value)
 
 
 def test_what_cannot_be_sent_is_not_recalled() -> None:
