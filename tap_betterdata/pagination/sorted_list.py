@@ -142,6 +142,7 @@ class SortedList:
             self.sent.begin(settled)
             if self.bookmark is None:
                 # What came can't be counted.
+                self.requests += first is not None
                 newest = self._check_newest(first or self._request("desc", 1))
                 self._check_newest_end(newest)
             yield from self._go_down(left, settled, self.bookmark)
@@ -217,6 +218,7 @@ class SortedList:
                 self.requests += 1
             newest = self._check_newest(first)
             reading = Reading(newest, until)
+            reading.see(newest.keys, newest.stamps)
             if newest.is_empty:
                 yield Batch([], bookmark=self.bookmark)
                 return reading
@@ -276,7 +278,7 @@ class SortedList:
         first_newest = previous = None
         # Where all rows came before, as in a second reading, that tells nothing.
         barren = -1 if len(self.sent.keys) > len(expected) else 0
-        fruitful = 0
+        fruitful = known_total = 0
         try:
             while number > 0:
                 page = self._request("asc", number, ahead)
@@ -295,8 +297,10 @@ class SortedList:
                 )
                 expected.difference_update(keys)
                 if barren >= 0:
-                    barren = barren + 1 if again == len(keys) else 0
-                    fruitful += not barren
+                    # What is deleted meanwhile draws rows that came before nearer.
+                    is_new = again < len(keys) or total < known_total
+                    barren = 0 if is_new else barren + 1
+                    known_total, fruitful = total, fruitful + (not barren)
                 if barren > fruitful + MOST_BARREN:
                     msg = "gives the same rows on page after page"
                     raise NotSortedError(msg)
@@ -417,14 +421,16 @@ class SortedList:
 
         Rows without a time stamp that come last in both orders would be left out.
         """
-        total = newest.total
         for _ in range(2):
-            page = self._request("asc", max(count_pages(total, self.size), 1))
+            if newest.is_empty:
+                return
+            page = self._request("asc", count_pages(newest.total, self.size))
             _, stamps = self._check(page, None)
-            total = page.total or 0
-            if not total or stamps[-1:] >= [newest.oldest]:
+            if not page.total or stamps[-1:] >= [newest.oldest]:
                 self.is_proven = True
                 return
+            # So much may have moved since.
+            newest = self._check_newest(self._request("desc", 1))
         msg = "does not put the newest rows last when the oldest come first"
         raise NotSortedError(msg)
 

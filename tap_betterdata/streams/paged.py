@@ -217,15 +217,16 @@ class PagedStream(PartitionedStream):
         self, partition: Partition, first: FirstPage, sent: SentRows
     ) -> Iterator[RowsPage]:
         self._check_clock(partition, first.page)
+        until = self.until(partition, SORTED)
         reader = SortedList(
             partial(self._request_page, partition),
             self._fields,
             sent,
             size=first.limit,
             lookback=self._lookback,
-            bookmark=self.until(partition, SORTED),
+            bookmark=until,
             checkpoint=self.find_checkpoint(partition),
-            is_full_table=not self._is_incremental,
+            is_full_table=not self._is_incremental and until is None,
             max_extra=self.config.get("max_extra_requests"),
             prefetcher=self.prefetcher,
             is_proven=self._is_proven,

@@ -480,6 +480,48 @@ def test_rows_that_came_before_it_began_again_prove_nothing() -> None:
     assert not {row.id for row in server.rows.values()} - {r.id for r in target.sent}
 
 
+def test_a_row_that_went_away_makes_up_for_no_other() -> None:
+    # Seen on the newest page alone, and then deleted; another one is pushed past the
+    # reader in both readings.
+    changes = [
+        *(Change(3, "insert", 0, 203), Change(4, "delete", 0)),
+        *(Change(7, "insert", 0, 207), Change(8, "delete", 0)),
+        Change(3, "delete", 0.999),
+    ]
+    stamps = [100.0 + n for n in range(10)]
+    server = Server(stamps, size=3, step=0.01, changes=changes)
+    target = Target(server, is_full_table=True)
+    assert target.run().doubts or not target.missing(steady=True)
+
+
+def test_a_list_that_is_empty_when_a_run_goes_on() -> None:
+    changes = [Change(4, "delete", 0, rows=4), Change(5, "insert", 0)]
+    server = Server(ages(4), size=1, changes=changes, cut=3)
+    target = Target(server, limit=1)
+    with pytest.raises(CutError):
+        target.run()
+    target.run()
+    target.run()
+    assert not target.missing()
+
+
+def test_a_purge_is_no_lie() -> None:
+    changes = [Change(n, "delete", 0, rows=3) for n in range(3, 33)]
+    for width in (1, 4):
+        target = Target(Server(ages(900), size=3, changes=changes), width=width)
+        assert not target.run().doubts
+        assert not target.missing()
+
+
+def test_the_newest_page_goes_away() -> None:
+    server = Server(ages(30), changes=[Change(7, "delete", 0.9, rows=3)], cut=5)
+    target = Target(server)
+    with pytest.raises(CutError):
+        target.run()
+    assert not target.run().doubts
+    assert not target.missing()
+
+
 def test_several_requests_are_in_flight() -> None:
     flight = Flight()
     submitted: list[int] = []
