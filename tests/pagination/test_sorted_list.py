@@ -272,7 +272,7 @@ def test_a_page_answered_before_a_move_and_one_far_above_after_it() -> None:
         # A row comes in below, stamped late, and is newer than `settled`.
         ([63.5, *ages(5)], 1, Change(4, "update", 0.05, lag=300), None, [2, 6, 2, 5]),
         # Right after a cut, where rows of one stamp stood, a move shows nowhere.
-        ([OLD] * 6, 1, Change(9, "update", 0.05, lag=300, rows=2), 3, [1]),
+        ([OLD] * 9, 1, Change(11, "update", 0.05, lag=300, rows=2), 4, [7]),
     ],
     ids=["jump", "late", "cut"],
 )
