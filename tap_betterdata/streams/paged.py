@@ -111,9 +111,9 @@ class PagedStream(PartitionedStream):
     @override
     def pages(self) -> Iterator[RowsPage]:
         """Read one list after the other."""
-        return self.pages_of(
-            self.partitions_to_read(), self._first_page, self._read_list
-        )
+        partitions = self.partitions_to_read()
+        self.run.progress.expect(len(partitions))
+        return self.pages_of(partitions, self._first_page, self._read_list)
 
     @override
     def records_of(self, page: RowsPage) -> Iterable[Row]:
@@ -201,8 +201,9 @@ class PagedStream(PartitionedStream):
         """Read a list, sorted if the server sorts, and the plain way if it doesn't."""
         where = describe_request(self.name, partition)
         sent = SentRows(once=not self._is_incremental)
-        pages = count_pages(first.page.total or 0, max(len(first.page.rows), 1))
-        self.run.progress.begin(where, max(pages - 1, 0))
+        if not first.is_sorted or self.until(partition, SORTED) is None:
+            pages = count_pages(first.page.total or 0, max(len(first.page.rows), 1))
+            self.run.progress.begin(where, max(pages - 1, 0))
         if first.is_sorted and self._sorts:
             try:
                 yield from self._read_sorted(partition, first, sent)
@@ -290,12 +291,14 @@ class PagedStream(PartitionedStream):
             raise NotSortedError(msg) from error
         pages = count_pages(page.total or 0, limit) or number
         done = {"asc": pages - number + 1, "desc": 1}.get(order, number)
+        # Of what changed nobody knows how much it is; unsorted, all is read for it.
+        is_whole = self.until(partition, SORTED if order else UNSORTED) is None
         self.run.progress.step(
             describe_request(self.name, partition),
             done=done,
-            of=pages,
+            of=None if order and not is_whole else pages,
             rows=min(done * limit, page.total or done * limit),
-            total=page.total,
+            total=page.total if is_whole else None,
         )
         return page
 
