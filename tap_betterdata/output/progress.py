@@ -92,7 +92,7 @@ class Progress:
             self._began, self._waited = time.monotonic(), self._rate_limiter().waited
             self._tally = tally
         if self._terminal is None:
-            self._terminal = _open_terminal(self._line)
+            self._terminal = _open_terminal(self.line)
 
     def end(self) -> None:
         """End the stream that was begun with, and note what it took."""
@@ -187,7 +187,7 @@ class Progress:
             self._said = now
         return True
 
-    def _line(self) -> str:
+    def line(self) -> str:
         """Say how far the stream is, for the terminal."""
         tally = self._tally
         if tally is None:

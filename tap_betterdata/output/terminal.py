@@ -48,12 +48,12 @@ class Terminal:
         # A signal's handler may come in while this thread holds it.
         self._lock = threading.RLock()
         self._handlers = [
-            handler
+            (handler, handler.stream)
             for handler in logging.getLogger().handlers
             if isinstance(handler, logging.StreamHandler)
             and handler.stream is sys.stderr
         ]
-        for handler in self._handlers:
+        for handler, _ in self._handlers:
             handler.setStream(_Above(self))
             handler.addFilter(_is_for_people)
         atexit.register(self.close)
@@ -98,21 +98,25 @@ class Terminal:
         with self._lock:
             if not self._is_open:
                 return
-            self._is_open = False
+            self._is_open, self._text = False, Text()
             self._console.control(_ERASE)
-        for handler in self._handlers:
-            handler.setStream(sys.stderr)
+        for handler, stream in self._handlers:
+            handler.setStream(stream)
             handler.removeFilter(_is_for_people)
+
+    def draw(self) -> None:
+        """Draw the line as it is now."""
+        # Not under the lock: it takes others, which whoever logs may hold.
+        text = _safe(self._line())
+        with self._lock:
+            if self._is_open:
+                self._text = text
+                self.write("")
 
     def _draw_on(self) -> None:
         while self._is_open:
             time.sleep(DRAW_EVERY)
-            # Not under the lock: it takes others, which whoever logs may hold.
-            text = _safe(self._line())
-            with self._lock:
-                if self._is_open:
-                    self._text = text
-                    self.write("")
+            self.draw()
 
     def _print_line(self) -> None:
         if self._text:
