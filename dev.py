@@ -73,6 +73,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "target-duckdb": ("--group", "target-duckdb"),
     "target-jsonl": ("--group", "target-jsonl"),
     "target-postgres": ("--group", "target-postgres"),
+    "uv": ("--group", "uv"),
 }
 TARGETS = tuple(name for name in LOCKS if name.startswith("target-"))
 TAP = "tap-betterdata"
@@ -122,6 +123,8 @@ class Environment:
         return self.path / "bin" / name
 
 
+# What installs all others, in a tenth of pip's time. It is the one that pip installs.
+UV = Environment(".venv-uv", ("uv",))
 # hatchling comes first, so that the tap is built by what the hashes vouch for.
 DEV = Environment(".venv-dev", ("build", "dev"), project=True)
 MELTANO = Environment(".venv-meltano", ("meltano",))
@@ -280,6 +283,22 @@ def is_stamped(stamp: Path, expected: str) -> bool:
     return stamp.is_file() and stamp.read_text(encoding="utf-8") == expected
 
 
+def make(environment: Environment) -> tuple[str | Path, ...]:
+    """Make an empty environment.
+
+    Returns:
+        The command that installs into it, saying no more than what went wrong.
+    """
+    python = environment.executable("python")
+    if environment is UV:
+        run(sys.executable, "-m", "venv", environment.path)
+        return (python, "-m", "pip", "-qq", "--disable-pip-version-check", "install")
+    ensure(UV)
+    uv = UV.executable("uv")
+    run(uv, "venv", "--quiet", "--python", sys.executable, environment.path)
+    return (uv, "pip", "install", "--quiet", "--python", python)
+
+
 def ensure(environment: Environment) -> None:
     """Make an environment, unless it is there and up to date.
 
@@ -293,14 +312,11 @@ def ensure(environment: Environment) -> None:
     named = " and ".join(f"requirements/{name}.txt" for name in environment.locks)
     say(f"Making {environment.folder}, once: it installs what {named} name")
     shutil.rmtree(environment.path, ignore_errors=True)
-    run(sys.executable, "-m", "venv", environment.path)
-    # Twice quiet: no more than what went wrong.
-    options = ("-qq", "--disable-pip-version-check", "--no-build-isolation")
-    pip = (environment.executable("python"), "-m", "pip", "install", *options)
+    install = make(environment)
     for name in environment.locks:
-        run(*pip, "--require-hashes", "-r", lock_path(name))
+        run(*install, "--require-hashes", "-r", lock_path(name))
     if environment.project:
-        run(*pip, "--no-deps", "--editable", ROOT)
+        run(*install, "--no-build-isolation", "--no-deps", "--editable", ROOT)
     stamp.write_text(expected, encoding="utf-8")
 
 
@@ -540,14 +556,21 @@ def lock_header(name: str, pins: str) -> str:
 def lock(arguments: list[str]) -> None:
     """Pin the dependencies anew, keeping the versions that still fit."""
     REQUIREMENTS.mkdir(exist_ok=True)
-    uv = shutil.which("uv")
-    if uv is None:
-        ensure(MELTANO)
-        uv = str(MELTANO.executable("uv"))
-    options = ("--universal", "--generate-hashes", "--no-header", "--no-annotate")
+    ensure(UV)
+    options = (
+        *("--quiet", "--python-version", "3.11", "--universal"),
+        *("--generate-hashes", "--no-header", "--no-annotate"),
+    )
     for name, source in LOCKS.items():
         path = lock_path(name)
-        command = (uv, "pip", "compile", "--quiet", "--python-version", "3.11")
+        command = (
+            UV.executable("uv"),
+            "pip",
+            "compile",
+            "--quiet",
+            "--python-version",
+            "3.11",
+        )
         run(*command, *options, "-o", path, *arguments, *source)
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         pins = "".join(line for line in lines if not line.startswith("#"))

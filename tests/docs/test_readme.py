@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from psycopg import sql
 
 import dev
 from tap_betterdata.sandbox import Sandbox
@@ -115,7 +116,9 @@ def test_the_readme_works_from_the_first_to_the_last_line(
             assert len(list(csv.DictReader(lines))) == 60, name
     with database.connect() as connection:
         for schema in ("betterdata", "tap_betterdata"):
-            found = connection.execute(f"SELECT count(*) FROM {schema}.inventory")
+            table = sql.Identifier(schema, "inventory")
+            query = sql.SQL("SELECT count(*) FROM {}").format(table)
+            found = connection.execute(query)
             assert found.fetchone() == (60,)
     state = json.loads((copy / "state.json").read_text(encoding="utf-8"))
     assert "inventory" in state["bookmarks"]
