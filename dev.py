@@ -293,7 +293,6 @@ def make(environment: Environment) -> tuple[str | Path, ...]:
     if environment is UV:
         run(sys.executable, "-m", "venv", environment.path)
         return (python, "-m", "pip", "-qq", "--disable-pip-version-check", "install")
-    ensure(UV)
     uv = UV.executable("uv")
     run(uv, "venv", "--quiet", "--python", sys.executable, environment.path)
     return (uv, "pip", "install", "--quiet", "--python", python)
@@ -309,6 +308,8 @@ def ensure(environment: Environment) -> None:
     stamp = environment.path / STAMP
     if is_stamped(stamp, expected):
         return
+    if environment is not UV:
+        ensure(UV)
     named = " and ".join(f"requirements/{name}.txt" for name in environment.locks)
     say(f"Making {environment.folder}, once: it installs what {named} name")
     shutil.rmtree(environment.path, ignore_errors=True)
@@ -557,21 +558,14 @@ def lock(arguments: list[str]) -> None:
     """Pin the dependencies anew, keeping the versions that still fit."""
     REQUIREMENTS.mkdir(exist_ok=True)
     ensure(UV)
-    options = (
-        *("--quiet", "--python-version", "3.11", "--universal"),
-        *("--generate-hashes", "--no-header", "--no-annotate"),
+    compiling = (
+        *(UV.executable("uv"), "pip", "compile", "--quiet", "--universal"),
+        *("--python-version", "3.11", "--generate-hashes"),
+        *("--no-header", "--no-annotate"),
     )
     for name, source in LOCKS.items():
         path = lock_path(name)
-        command = (
-            UV.executable("uv"),
-            "pip",
-            "compile",
-            "--quiet",
-            "--python-version",
-            "3.11",
-        )
-        run(*command, *options, "-o", path, *arguments, *source)
+        run(*compiling, "-o", path, *arguments, *source)
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         pins = "".join(line for line in lines if not line.startswith("#"))
         path.write_text(lock_header(name, pins) + pins, encoding="utf-8")
