@@ -292,10 +292,11 @@ def make(environment: Environment) -> tuple[str | Path, ...]:
     python = environment.executable("python")
     if environment is UV:
         run(sys.executable, "-m", "venv", environment.path)
-        return (python, "-m", "pip", "-qq", "--disable-pip-version-check", "install")
+        return (python, "-m", "pip", "install", "-qq", "--disable-pip-version-check")
     uv = UV.executable("uv")
     run(uv, "venv", "--quiet", "--python", sys.executable, environment.path)
-    return (uv, "pip", "install", "--quiet", "--python", python)
+    quiet = ("--quiet", "--no-build-isolation")
+    return (uv, "pip", "install", *quiet, "--python", python)
 
 
 def ensure(environment: Environment) -> None:
@@ -317,7 +318,7 @@ def ensure(environment: Environment) -> None:
     for name in environment.locks:
         run(*install, "--require-hashes", "-r", lock_path(name))
     if environment.project:
-        run(*install, "--no-build-isolation", "--no-deps", "--editable", ROOT)
+        run(*install, "--no-deps", "--editable", ROOT)
     stamp.write_text(expected, encoding="utf-8")
 
 
