@@ -18,6 +18,7 @@ from tap_betterdata.sandbox import Sandbox
 from tests.docs.pages import README, blocks
 from tests.e2e import postgres
 from tests.e2e.commands import clean_env, run
+from tests.e2e.project import copy_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,7 @@ def copy(tmp_path: Path) -> Path:
         if name and (dev.ROOT / name).is_file():
             (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(dev.ROOT / name, tmp_path / "copy" / name)
+    copy_project(tmp_path / "copy")
     return tmp_path / "copy"
 
 
