@@ -106,8 +106,10 @@ class Progress:
                 self._terminal.keep(f"{tally.name}: {did} · {duration(tally.seconds)}")
 
     def expect(self, lists: int) -> None:
-        """Take note of how many lists the stream consists of."""
-        self._expected = lists
+        """Begin with the lists that the stream consists of: so many."""
+        with self._lock:
+            # Others may have been read to find that out.
+            self._expected, self._lists = lists, {}
 
     def begin(self, what: str, requests: int) -> None:
         """Say how long a piece of work must take, if that is worth a line.

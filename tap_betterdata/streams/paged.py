@@ -40,7 +40,7 @@ from tap_betterdata.streams.base import Partition, RowsPage
 from tap_betterdata.streams.partitioned import PartitionedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
 
     import requests
 
@@ -95,6 +95,8 @@ class PagedStream(PartitionedStream):
         self._finding_out = threading.Lock()
         self._sorts: bool | None = None
         self._is_proven = False
+        # The lists, and orders of them, of which only what changed is sent.
+        self._bookmarked: set[tuple[Hashable, str]] = set()
 
     def partitions_to_read(self) -> list[Partition]:
         """Return the endpoint's own parameters, such as `locationId`: a list each."""
@@ -113,6 +115,13 @@ class PagedStream(PartitionedStream):
         """Read one list after the other."""
         partitions = self.partitions_to_read()
         self.run.progress.expect(len(partitions))
+        # Here: requests are made by other threads, and bookmarks move meanwhile.
+        self._bookmarked = {
+            (tuple(partition.items()), order)
+            for partition in partitions
+            for order in (SORTED, UNSORTED)
+            if self.until(partition, order) is not None
+        }
         return self.pages_of(partitions, self._first_page, self._read_list)
 
     @override
@@ -292,7 +301,8 @@ class PagedStream(PartitionedStream):
         pages = count_pages(page.total or 0, limit) or number
         done = {"asc": pages - number + 1, "desc": 1}.get(order, number)
         # Of what changed nobody knows how much it is; unsorted, all is read for it.
-        is_whole = self.until(partition, SORTED if order else UNSORTED) is None
+        read = (tuple(partition.items()), SORTED if order else UNSORTED)
+        is_whole = read not in self._bookmarked
         self.run.progress.step(
             describe_request(self.name, partition),
             done=done,
