@@ -27,11 +27,11 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import zipfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -160,21 +160,28 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
+def run(
+    *command: str | Path, env: dict[str, str] | None = None, alone: bool = False
+) -> None:
     """Run a command in the project's folder.
 
     Args:
         *command: The command and its arguments.
         env: Environment variables to add to this process's own.
+        alone: Whether Ctrl-C is for the command alone, and not for what it has begun.
 
     Raises:
         CommandError: The command could not be run, or failed.
     """
     words = [str(word) for word in command]
     shown = shlex.join(words)
+    alone = alone and os.name == "posix"
     try:
-        process = subprocess.Popen(  # noqa: S603 - the words are this file's, or the caller's
-            words, cwd=ROOT, env={**os.environ, **(env or {})}
+        process = subprocess.Popen(  # noqa: S603 - this file's words, or the caller's
+            words,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            process_group=0 if alone else None,
         )
     except OSError as error:
         message = f"could not run {shown}: {error}"
@@ -182,14 +189,24 @@ def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
     try:
         code = process.wait()
     except KeyboardInterrupt:
-        # Ctrl-C has told it too.
-        with suppress(subprocess.TimeoutExpired):
+        if alone:
+            process.send_signal(signal.SIGINT)
+        # Else Ctrl-C has told it too.
+        try:
             process.wait(STOP_SECONDS)
-        process.terminate()
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            process.terminate()
         raise
     if code:
         message = f"failed with exit code {code}: {shown}"
         raise CommandError(message)
+
+
+def run_meltano(*words: str) -> None:
+    """Run Meltano, which shows a traceback if Ctrl-C ends its plugins too."""
+    run(MELTANO.executable("meltano"), *words, env=meltano_env(), alone=True)
 
 
 # -- environments -------------------------------------------------------------
@@ -387,7 +404,7 @@ def ensure_plugins(*names: str) -> None:
         return
     say(f"Installing {', '.join(stale)}, each in an environment of its own")
     # Meltano looks at a plugin's pip_url only, not into the files that it names.
-    run(MELTANO.executable("meltano"), "install", "--clean", *stale, env=meltano_env())
+    run_meltano("install", "--clean", *stale)
     for path, expected in stamps.items():
         path.write_text(expected, encoding="utf-8")
 
@@ -447,7 +464,7 @@ def demo(_arguments: list[str]) -> None:
         *("tap-betterdata", "target-csv"),
     )
     say(f"Running `meltano {' '.join(job)}`")
-    run(MELTANO.executable("meltano"), *job, env=meltano_env())
+    run_meltano(*job)
     files = sorted(CSV_FOLDER.glob("*.csv"))
     if not files:
         message = f"the job wrote no files into {CSV_FOLDER}"

@@ -24,7 +24,8 @@ import sys
 import dev
 
 dev.STOP_SECONDS = 1
-dev.COMMANDS["demo"] = lambda _: dev.run("sh", "-c", "echo begun; exec sleep 60")
+words = ("sh", "-c", "echo begun; exec sleep 60")
+dev.COMMANDS["demo"] = lambda _: dev.run(*words, alone={alone})
 sys.exit(dev.main())
 """
 
@@ -65,10 +66,11 @@ def test_each_command_is_in_the_help(tmp_path: Path) -> None:
         assert f"python3 dev.py {command} " in text
 
 
+@pytest.mark.parametrize("alone", [True, False])
 @pytest.mark.parametrize("is_group", [True, False], ids=["ctrl-c", "dev.py alone"])
-def test_ctrl_c_ends_it_without_a_traceback(*, is_group: bool) -> None:
+def test_ctrl_c_ends_it_without_a_traceback(*, is_group: bool, alone: bool) -> None:
     with subprocess.Popen(  # noqa: S603 - the words are the tests'
-        [sys.executable, "-c", WAITING, "demo"],
+        [sys.executable, "-c", WAITING.format(alone=alone), "demo"],
         cwd=dev.ROOT,
         env=clean_env(),
         stdout=subprocess.PIPE,
