@@ -60,6 +60,8 @@ DIGEST_PREFIX = "# made by `dev.py lock`: sha256:"
 
 # requirements/NAME.txt -> what `uv pip compile` makes it from.
 LOCKS: dict[str, tuple[str, ...]] = {
+    # pip takes a package that is asked for with an extra for another one.
+    "airbyte": ("--group", "airbyte", "--no-strip-extras"),
     "base": ("pyproject.toml",),
     "build": ("--group", "build"),
     "checks": ("--group", "checks"),
@@ -122,6 +124,7 @@ DEV = Environment(".venv-dev", ("build", "dev"), project=True)
 MELTANO = Environment(".venv-meltano", ("meltano",))
 CHECKS = Environment(".venv-checks", ("checks",))
 DOCS = Environment(".venv-docs", ("docs",))
+AIRBYTE = Environment(".venv-airbyte", ("airbyte",))
 
 SCHEMA_CHECK = ("check-jsonschema", "--builtin-schema")
 # What `checks` runs, by name; none of it needs the network.

@@ -224,8 +224,8 @@ class BetterDataStream(ApiStream):
         bookmark that compares time stamps as strings. There is no public hook around
         it. Batches, stream maps, flattening and metrics behave as they do there.
         """
-        if self.connection.fatal_error is not None:
-            self.record_gap(IncompleteRunError(f"{self.name}: not begun"))
+        if (fatal := self.connection.fatal_error) is not None:
+            self.record_gap(IncompleteRunError(f"{self.name}: not begun", fatal.kind))
             return
         waited = self.connection.rate_limiter.waited
         try:
@@ -427,6 +427,7 @@ class BetterDataStream(ApiStream):
     ) -> None:
         """Write the stream's last state; the SDK calls this after the stream."""
         self._write_state()
+        self.run.end_stream(self.name)
 
     @override
     def get_replication_key_signpost(
@@ -438,6 +439,7 @@ class BetterDataStream(ApiStream):
         The SDK calls this when it begins to read the stream.
         """
         self._awaits_first_page = True
+        self.run.begin_stream(self.name)
 
     @override
     def log_sync_costs(self) -> None:
