@@ -156,7 +156,7 @@ def singer_catalog(
     Raises:
         SettingsError: If something is configured that the tap can't read.
     """
-    known = {stream.name: describe_stream(stream) for stream in streams}
+    known = [stream.name for stream in streams]
     for name, chosen in configured.items():
         if name not in known:
             msg = (
@@ -164,11 +164,10 @@ def singer_catalog(
                 f"are {', '.join(known)}"
             )
             raise SettingsError(msg)
-        modes = known[name]["supported_sync_modes"]
-        if chosen.sync_mode not in modes:
+        if chosen.sync_mode not in _METHODS:
             msg = (
                 f"{source}: the sync_mode of {name} is {quote(chosen.sync_mode)}: it "
-                f"takes {' or '.join(modes)}"
+                f"takes {' or '.join(_METHODS)}"
             )
             raise SettingsError(msg)
     return {
@@ -189,7 +188,9 @@ def _entry(stream: Stream, chosen: Chosen | None) -> JsonObject:
     if chosen is not None:
         automatic = {*stream.primary_keys, stream.replication_key}
         entry["schema"] = _select(stream.schema, chosen.json_schema, automatic)
-        entry["replication_method"] = _METHODS[chosen.sync_mode]
+        # PyAirbyte wants all streams incremental, also those that can't be.
+        mode = chosen.sync_mode if stream.replication_key else _FULL_REFRESH
+        entry["replication_method"] = _METHODS[mode]
     return entry
 
 

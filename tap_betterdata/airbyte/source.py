@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib import StateMessage
@@ -88,6 +89,7 @@ def check(writer: AirbyteWriter, given: argparse.Namespace) -> int:
     except Exception as error:  # noqa: BLE001 - it is said, and no failure of the check
         status, line = "FAILED", log_failure(LOGGER, error)
     said = {"status": status, "message": safe(line)}
+    _heed_no_signal()
     writer.write({"type": "CONNECTION_STATUS", "connectionStatus": said})
     return 0
 
@@ -96,6 +98,7 @@ def discover(writer: AirbyteWriter, given: argparse.Namespace) -> int:
     """Write which streams there are."""
     source = SourceBetterData(writer, _read_config(given.config), validate_config=False)
     streams = [describe_stream(stream) for stream in source.streams.values()]
+    _heed_no_signal()
     writer.write({"type": "CATALOG", "catalog": {"streams": streams}})
     return 0
 
@@ -124,6 +127,15 @@ def read(writer: AirbyteWriter, given: argparse.Namespace) -> int:
 
 
 COMMANDS = {"spec": spec, "check": check, "discover": discover, "read": read}
+
+
+def _heed_no_signal() -> None:
+    """Let a signal end the process from here on: all is done but the answer.
+
+    PyAirbyte sends one as soon as it has that, and takes any other end for a failure.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _read_config(path: str) -> dict[str, Any]:

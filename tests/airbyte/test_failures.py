@@ -71,13 +71,13 @@ def test_a_stream_that_there_is_not_is_said(source: Source, sandbox: Sandbox) ->
     assert "inventory_atp" in line
 
 
-def test_a_mode_that_a_stream_has_not_is_said(source: Source, sandbox: Sandbox) -> None:
-    config = config_for(sandbox)
+def test_a_mode_that_there_is_not_is_said(source: Source, sandbox: Sandbox) -> None:
     catalog = configured("inventory_atp")
-    catalog["streams"][0]["sync_mode"] = "incremental"
-    line = refused(source("read", config=config, catalog=catalog))
+    catalog["streams"][0]["sync_mode"] = "mirror"
+    line = refused(source("read", config=config_for(sandbox), catalog=catalog))
     assert line.endswith(
-        "the sync_mode of inventory_atp is 'incremental': it takes full_refresh"
+        "the sync_mode of inventory_atp is 'mirror': it takes full_refresh or "
+        "incremental"
     )
 
 
