@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from tap_betterdata.settings import SCHEMA
-from tests.airbyte.running import SOURCE, Json, configured
+from tests.airbyte.running import SECONDS, SOURCE, Json, configured
 from tests.e2e.commands import clean_env
 from tests.e2e.truth import ALL_KEYS
 from tests.running import config_for
@@ -177,3 +179,33 @@ def test_a_wrong_command_line_is_said_beside_the_messages(
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "source-betterdata" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "discover"])
+def test_who_has_the_answer_may_end_it(
+    source: Source, sandbox: Sandbox, command: str
+) -> None:
+    """PyAirbyte does, and takes an end by the signal itself for none that failed."""
+    impatient = (
+        "import os, signal\n"
+        "from tap_betterdata.airbyte import messages, source\n"
+        "write = messages.AirbyteWriter.write\n"
+        "def written(*args):\n"
+        "    write(*args)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "messages.AirbyteWriter.write = written\n"
+        "source.main()\n"
+    )
+    (_, *words) = source.words(command, config=config_for(sandbox))
+    done = subprocess.run(  # noqa: S603 - the words are the test's
+        [sys.executable, "-c", impatient, *words],
+        cwd=source.folder,
+        env=clean_env(),
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        timeout=SECONDS,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
+    kinds = [json.loads(line)["type"] for line in done.stdout.splitlines()]
+    assert kinds[-1] in {"CONNECTION_STATUS", "CATALOG"}

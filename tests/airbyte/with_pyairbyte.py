@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from decimal import Decimal
@@ -173,6 +174,10 @@ def test_three_reads_into_duckdb(
     first = source.read(cache=cache)
     assert first.processed_records == sum(len(s["keys"]) for s in truth.values())
     assert held_by(cache, truth) == expected(truth)
+    (cost,) = cache.run_sql_query(
+        "SELECT data_type FROM duckdb_columns() WHERE column_name = 'unitcost'"
+    )
+    assert cost["data_type"] == "DECIMAL(38,9)"
 
     changed = company.change(CHANGES)
     assert changed["inventory"]["sums"] != truth["inventory"]["sums"]
@@ -190,18 +195,33 @@ def test_three_reads_into_duckdb(
     assert held_by(cache, changed) == expected(changed)
 
 
-def test_pyairbyte_keeps_nothing_of_a_read_that_failed(
-    company: Company, cache: DuckDBCache
-) -> None:
-    config = {**company.config, "location_ids": ["loc_001", "loc_none"]}
+def test_the_pages_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (dev.ROOT / "docs" / "howto" / "airbyte.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "betterdata").mkdir()
+    (tmp_path / "betterdata" / SOURCE.parent.name).symlink_to(SOURCE.parent)
+    monkeypatch.chdir(tmp_path)
+    ran: Json = {}
+    exec(example, ran)  # noqa: S102 - it is the page's
+    assert len(ran["result"]["inventory"]) == 200
+    assert len(ran["result"]["inventory_atp_channels"]) > 200
+
+
+def test_pyairbyte_keeps_nothing_of_a_read_that_failed(cache: DuckDBCache) -> None:
+    url = "sandbox:?items=200&locations=2&missing_permissions=transfers.read"
     source = airbyte.get_source(
-        "source-betterdata", config=config, local_executable=SOURCE
+        "source-betterdata",
+        config={"api_url": url, "api_key": "none"},
+        local_executable=SOURCE,
     )
-    source.select_streams(["inventory", "inventory_atp"])
+    source.select_streams(["inventory", "transfer_recommendations"])
     with pytest.raises(AirbyteConnectorFailedError):
         source.read(cache=cache)
     tables = cache.run_sql_query("SELECT table_name AS name FROM duckdb_tables()")
-    assert not {"inventory", "inventory_atp"} & {table["name"] for table in tables}
+    assert "inventory" not in {table["name"] for table in tables}
+    # The one that was complete is there once nothing else is asked for.
+    source.select_streams(["inventory"])
+    assert source.read(cache=cache).processed_records == 200
 
 
 # Airbyte's protocol, and what its CDK checks
