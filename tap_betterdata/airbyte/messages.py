@@ -50,9 +50,10 @@ class AirbyteWriter(LineWriter):
         self._uncovered = 0
         self._lock = threading.Lock()
         self._logged: deque[bytes] = deque()
-        # Its `put` may be interrupted by a signal whose handler logs, too.
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        threading.Thread(target=self._keep_writing_log, daemon=True).start()
+        # Whether to go on. Its `put` may be interrupted by a signal whose handler logs.
+        self._wake: SimpleQueue[bool] = SimpleQueue()
+        self._thread = threading.Thread(target=self._keep_writing_log, daemon=True)
+        self._thread.start()
 
     @override
     def put(self, lines: bytes) -> None:
@@ -165,14 +166,20 @@ class AirbyteWriter(LineWriter):
         """Have something written that was logged, by whichever thread."""
         message = {"type": "LOG", "log": {"level": level, "message": line}}
         self._logged.append(encode_line(message))
-        self._wake.put(None)
+        self._wake.put(item=True)
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        self._wake.put(item=False)
+        self._thread.join()
+        self.write()
 
     def _keep_writing_log(self) -> None:
-        while True:
-            self._wake.get()
+        while self._wake.get():
             # What ails standard output shows when the run writes the next time.
-            with suppress(OSError, ValueError):
-                self.put(b"")
+            with suppress(OSError):
+                if self._logged:
+                    self.put(b"")
 
     def _take_logged(self) -> bytes:
         lines = []

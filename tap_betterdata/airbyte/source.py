@@ -197,5 +197,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         writer.fail(line, error.kind if isinstance(error, TapError) else "system")
         if isinstance(error, OutputError):
             complain(line)
-    writer.write()
+    writer.close()
     raise SystemExit(code)

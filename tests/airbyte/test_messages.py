@@ -156,6 +156,14 @@ def test_what_has_no_counterpart_is_not_written(output: Output) -> None:
     assert not Said(0, output.taken).of("STATE")
 
 
+def test_errors_hide_the_key_and_obey_no_terminal(output: Output) -> None:
+    writer = AirbyteWriter()
+    writer.fail("refused bdk_live_4711\x1b[2J", "config")
+    assert Said(0, output.taken).errors == [
+        (None, "config_error", "refused ***\\x1b[2J")
+    ]
+
+
 def test_a_state_is_written_once_unless_it_covers_more(output: Output) -> None:
     writer = AirbyteWriter()
     state = StateMessage({"bookmarks": {"stock": {"value": 1}}})
