@@ -188,9 +188,8 @@ def _entry(stream: Stream, chosen: Chosen | None) -> JsonObject:
     if chosen is not None:
         automatic = {*stream.primary_keys, stream.replication_key}
         entry["schema"] = _select(stream.schema, chosen.json_schema, automatic)
-        # PyAirbyte wants all streams incremental, also those that can't be.
-        mode = chosen.sync_mode if stream.replication_key else _FULL_REFRESH
-        entry["replication_method"] = _METHODS[mode]
+        # PyAirbyte wants all to be incremental: without a cursor it changes nothing.
+        entry["replication_method"] = _METHODS[chosen.sync_mode]
     return entry
 
 

@@ -207,7 +207,7 @@ class LogHandler(logging.Handler):
 
     @override
     def handle(self, record: logging.LogRecord) -> bool:
-        """Hand it on, whichever thread logs it."""
+        """Hand it on; from Python 3.13 on the base class can't do without a lock."""
         self.emit(record)
         return True
 

@@ -164,8 +164,9 @@ def test_states_come_between_records_and_cover_them_all(source: Source) -> None:
 
 
 def test_the_next_read_brings_what_changed(source: Source, sandbox: Sandbox) -> None:
-    config = config_for(sandbox, lookback_minutes=0)
-    catalog = configured("inventory", "inventory_analytics")
+    config = config_for(sandbox, lookback_minutes=0, analytics_lookback_periods=0)
+    periods = "inventory_analytics"
+    catalog = configured("inventory", periods)
     first = source("read", config=config, catalog=catalog).check()
     changed = sorted(item["id"] for item in sandbox.company.items())[::50]
     for number in changed:
@@ -174,14 +175,23 @@ def test_the_next_read_brings_what_changed(source: Source, sandbox: Sandbox) -> 
     records = second.records("inventory")
     assert sorted(record["id"] for record in records) == changed
     assert {str(record["quantityOnHand"]) for record in records} == {"4711.50"}
-    # The last one closed is read again, as the tap does.
-    assert (
-        len(second.records("inventory_analytics"))
-        < len(first.records("inventory_analytics")) + 1
-    )
-    third = source("read", config=config, catalog=catalog, state=second.state).check()
-    assert not third.records("inventory")
-    assert third.statuses[:2] == [("inventory", "STARTED"), ("inventory", "COMPLETE")]
+    # Of the periods, the one that was cut short.
+    months = [
+        {r["periodFrom"] for r in said.records(periods)} for said in (first, second)
+    ]
+    assert months == [{"2025-01-01", "2025-02-01"}, {"2025-02-01"}]
+
+
+def test_what_has_not_changed_is_not_read_again(
+    source: Source, sandbox: Sandbox
+) -> None:
+    config = config_for(sandbox)
+    catalog = configured("inventory")
+    first = source("read", config=config, catalog=catalog).check()
+    again = source("read", config=config, catalog=catalog, state=first.state).check()
+    assert again.statuses == [("inventory", "STARTED"), ("inventory", "COMPLETE")]
+    assert covered(again, "inventory") == [0]
+    assert len(again.of("STATE")) == 1
 
 
 @pytest.mark.parametrize("stateless", [{}, []])
