@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.singerlib import Message
 
-    from tap_betterdata.api.errors import Kind
+    from tap_betterdata.api.errors import Kind, TapError
 
 _LEVELS = {"CRITICAL": "FATAL", "WARNING": "WARN"}
 # For how long a write may go on before standard output is taken to be blocked; one
@@ -94,14 +94,19 @@ class AirbyteWriter(LineWriter):
 
     @override
     def serialize_message(self, message: Message) -> bytes:
-        """Write a state as that of the stream that is read; it says what it covers.
+        """Write a state as that of the stream that is read, if it is a new one.
 
         No other message has a counterpart, and no state outside a stream.
         """
-        if not isinstance(message, StateMessage) or self._stream is None:
+        if not isinstance(message, StateMessage):
             return b""
-        state = message.value.get("bookmarks", {}).get(self._stream)
-        if not state or (state == self._state and not self._uncovered):
+        return self._state_line(message.value, is_last=False)
+
+    def _state_line(self, states: Mapping[str, Any], *, is_last: bool) -> bytes:
+        state = states.get("bookmarks", {}).get(self._stream)
+        # Only at the end is it certain that all that was counted has been written.
+        covers_more = is_last and self._uncovered > 0
+        if not state or (state == self._state and not covers_more):
             return b""
         self._state, covered, self._uncovered = state, self._uncovered, 0
         return encode_line(
@@ -126,9 +131,12 @@ class AirbyteWriter(LineWriter):
         self._state, self._uncovered = None, 0
         self.write(_stream_status(stream, "STARTED"))
 
-    def end_stream(self) -> None:
-        """Write that the stream was read, whole and exactly."""
-        if self._stream is not None:
+    def end_stream(self, states: Mapping[str, Any], error: TapError | None) -> None:
+        """Write the last state of the stream, and how it was read."""
+        self._write(self._state_line(states, is_last=True))
+        if error is not None:
+            self.fail(str(error), error.kind)
+        elif self._stream is not None:
             stream, self._stream = self._stream, None
             self.write(_stream_status(stream, "COMPLETE"))
 

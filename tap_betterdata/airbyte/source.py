@@ -8,8 +8,6 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.singerlib import StateMessage
-
 from tap_betterdata.airbyte.catalog import (
     describe_stream,
     read_configured,
@@ -57,13 +55,9 @@ class SourceBetterData(TapBetterData):
         self._writer.begin_stream(stream)
 
     def end_stream(self, stream: str, error: TapError | None) -> None:
-        """Write the stream's last state, and how it ended."""
+        """Say so, with its last state."""
         del stream
-        self.write_message(StateMessage(self.state))
-        if error is None:
-            self._writer.end_stream()
-        else:
-            self._writer.fail(str(error), error.kind)
+        self._writer.end_stream(self.state, error)
 
     @override
     def say_end(self, line: str) -> None:

@@ -147,7 +147,7 @@ def test_what_has_no_counterpart_is_not_written(output: Output) -> None:
     writer.write_message(
         StateMessage({"bookmarks": {"stock": {}, "other": {"value": 2}}})
     )
-    writer.end_stream()
+    writer.end_stream({}, None)
     writer.write_message(StateMessage(state))
     assert Said(0, output.taken).statuses == [
         ("stock", "STARTED"),
@@ -171,7 +171,9 @@ def test_a_state_is_written_once_unless_it_covers_more(output: Output) -> None:
     writer.write_message(state)
     writer.write_message(state)
     writer.write_records("stock", [{"id": 1}, {"id": 2}], version=7, extracted=NOW)
+    # A signal may come before they are out.
     writer.write_message(state)
+    writer.end_stream(state.value, None)
     said = Said(0, output.taken)
     counts = [s["sourceStats"]["recordCount"] for s in said.of("STATE")]
     assert counts == [0, 2]
