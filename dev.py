@@ -8,6 +8,7 @@
     python3 dev.py checks [NAME...] spelling, workflows, meltano.yml, Dockerfile
     python3 dev.py docs             generate the reference pages and build the site
     python3 dev.py build            build the package into dist/, and check it
+    python3 dev.py airbyte [ARGS...]  the source with Airbyte's own libraries
     python3 dev.py bench [ARGS...]  measure the tap against others; ARGS choose what
     python3 dev.py check            coverage, lint, checks, docs and check-lock
     python3 dev.py lock [ARGS...]   pin the dependencies anew; ARGS go to uv
@@ -31,6 +32,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +64,8 @@ DIGEST_PREFIX = "# made by `dev.py lock`: sha256:"
 
 # requirements/NAME.txt -> what `uv pip compile` makes it from.
 LOCKS: dict[str, tuple[str, ...]] = {
+    # pip takes a package that is asked for with an extra for another one.
+    "airbyte": ("--group", "airbyte", "--no-strip-extras"),
     "base": ("pyproject.toml",),
     "build": ("--group", "build"),
     "checks": ("--group", "checks"),
@@ -132,6 +136,7 @@ MELTANO = Environment(".venv-meltano", ("meltano",))
 MELTANO_COMMAND = str(MELTANO.executable("meltano").relative_to(ROOT))
 CHECKS = Environment(".venv-checks", ("checks",))
 DOCS = Environment(".venv-docs", ("docs",))
+AIRBYTE = Environment(".venv-airbyte", ("airbyte",))
 
 SCHEMA_CHECK = ("check-jsonschema", "--builtin-schema")
 # What `checks` runs, by name; none of it needs the network.
@@ -624,6 +629,37 @@ def bench(arguments: list[str]) -> None:
     run(DEV.executable("python"), "-m", "benchmarks", *arguments)
 
 
+def airbyte(arguments: list[str]) -> None:
+    """Run the source with PyAirbyte, which no environment of ours has room for."""
+    if sys.version_info >= (3, 13):
+        python = "{}.{}".format(*sys.version_info)
+        say(f"PyAirbyte takes Python 3.11 or 3.12; this is {python}: nothing is run")
+        return
+    ensure(DEV)
+    ensure(AIRBYTE)
+    # The tests' own fixtures and plugins are the tap's, which isn't installed there.
+    alone = (
+        "-c",
+        os.devnull,
+        "--rootdir",
+        ROOT,
+        "--noconftest",
+        "-p",
+        "no:cacheprovider",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run(
+            *(AIRBYTE.executable("python"), "-m", "pytest", *alone),
+            *("tests/airbyte/with_pyairbyte.py", *arguments),
+            env={
+                "AIRBYTE_OFFLINE_MODE": "1",
+                "AIRBYTE_LOGGING_ROOT": folder,
+                "AIRBYTE_PROJECT_DIR": folder,
+                "DO_NOT_TRACK": "1",
+            },
+        )
+
+
 def check_files(wheel: Path, sdist: Path) -> None:
     """Check that what was built has the package's files, as git knows them.
 
@@ -682,6 +718,7 @@ COMMANDS = {
     "checks": checks,
     "docs": docs,
     "build": build,
+    "airbyte": airbyte,
     "bench": bench,
     "check": check,
     "lock": lock,
