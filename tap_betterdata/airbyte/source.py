@@ -26,7 +26,7 @@ from tap_betterdata.inputs import (
     variable_of,
 )
 from tap_betterdata.output.command import SafeFormatter, log_failure, prepare
-from tap_betterdata.settings import unknown_settings
+from tap_betterdata.setting_faults import unknown_settings
 from tap_betterdata.tap import TapBetterData
 
 if TYPE_CHECKING:
