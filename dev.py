@@ -2,14 +2,16 @@
 """Everything a contributor runs, on a machine with Python and nothing else.
 
     python3 dev.py demo             run the main job against the sandbox, into CSV
+    python3 dev.py report [--postgres URL]  from the API to a report of the stock
     python3 dev.py test [ARGS...]   run all tests; ARGS go to pytest
+    python3 dev.py transform [ARGS...]  test dbt's models and the report
     python3 dev.py coverage [ARGS...]  the tests, and how much of the tap they reach
     python3 dev.py lint             ruff and mypy
     python3 dev.py checks [NAME...] spelling, workflows, meltano.yml, Dockerfile
     python3 dev.py docs             generate the reference pages and build the site
     python3 dev.py build            build the package into dist/, and check it
     python3 dev.py bench [ARGS...]  measure the tap against others; ARGS choose what
-    python3 dev.py check            coverage, lint, checks, docs and check-lock
+    python3 dev.py check            coverage, transform, lint, checks, docs, check-lock
     python3 dev.py lock [ARGS...]   pin the dependencies anew; ARGS go to uv
     python3 dev.py check-lock       are requirements/ as lock made them?
 
@@ -63,6 +65,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "base": ("pyproject.toml",),
     "build": ("--group", "build"),
     "checks": ("--group", "checks"),
+    "dbt": ("--group", "dbt"),
     "dev": ("pyproject.toml", "--extra", "sandbox", "--group", "dev"),
     "docs": ("--group", "docs"),
     "meltano": ("--group", "meltano"),
@@ -122,6 +125,8 @@ DEV = Environment(".venv-dev", ("build", "dev"), project=True)
 MELTANO = Environment(".venv-meltano", ("meltano",))
 CHECKS = Environment(".venv-checks", ("checks",))
 DOCS = Environment(".venv-docs", ("docs",))
+# Meltano makes that one.
+DBT = Environment(".meltano/utilities/dbt/venv", ("dbt",))
 
 SCHEMA_CHECK = ("check-jsonschema", "--builtin-schema")
 # What `checks` runs, by name; none of it needs the network.
@@ -191,6 +196,7 @@ def dependency_tables() -> dict[str, object]:
         "dependency-groups": content["dependency-groups"],
         "optional-dependencies": project["optional-dependencies"],
         "requires-python": project["requires-python"],
+        "uv": content["tool"]["uv"],
     }
 
 
@@ -332,7 +338,20 @@ def ensure_plugins() -> None:
         return
     say("Installing Meltano's plugins")
     # Meltano looks at a plugin's pip_url only, not into the files that it names.
-    run(MELTANO.executable("meltano"), "install", "--clean", env=meltano_env())
+    plugins = ("tap-betterdata", *TARGETS)
+    run(MELTANO.executable("meltano"), "install", "--clean", *plugins, env=meltano_env())
+    stamp.write_text(expected, encoding="utf-8")
+
+
+def ensure_dbt() -> None:
+    """Install dbt for Meltano, unless it is up to date."""
+    ensure(MELTANO)
+    expected = install_digest((*MELTANO.locks, "dbt"), project=False)
+    stamp = DBT.path / STAMP
+    if is_stamped(stamp, expected):
+        return
+    say("Installing dbt")
+    run(MELTANO.executable("meltano"), "install", "--clean", "dbt", env=meltano_env())
     stamp.write_text(expected, encoding="utf-8")
 
 
@@ -386,6 +405,14 @@ def demo(_arguments: list[str]) -> None:
         say(f"{count_rows(path):>9,}  {path.relative_to(ROOT)}")
 
 
+def report(arguments: list[str]) -> None:
+    """Go from the sandbox's API to a report of the stock, through a database."""
+    ensure_plugins()
+    ensure_dbt()
+    script = ROOT / "transform" / "api_to_report.py"
+    run(sys.executable, script, *arguments, env=meltano_env())
+
+
 def run_tests(*runner: str, arguments: list[str]) -> None:
     """Run the tests, with all that they need.
 
@@ -404,6 +431,14 @@ def run_tests(*runner: str, arguments: list[str]) -> None:
 def test(arguments: list[str]) -> None:
     """Run the tests."""
     run_tests(arguments=arguments)
+
+
+def transform(arguments: list[str]) -> None:
+    """Test dbt's models and the report on the databases that this Python can have."""
+    ensure(DEV)
+    ensure_plugins()
+    ensure_dbt()
+    run(DEV.executable("python"), "-m", "pytest", "transform/tests", *arguments)
 
 
 def coverage(arguments: list[str]) -> None:
@@ -576,6 +611,7 @@ def build(_arguments: list[str]) -> None:
 def check(arguments: list[str]) -> None:
     """Run what CI runs."""
     coverage(arguments)
+    transform([])
     lint([])
     checks([])
     docs([])
@@ -584,7 +620,9 @@ def check(arguments: list[str]) -> None:
 
 COMMANDS = {
     "demo": demo,
+    "report": report,
     "test": test,
+    "transform": transform,
     "coverage": coverage,
     "lint": lint,
     "checks": checks,

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HUB = dev.ROOT / "hub" / "tap-betterdata.yml"
-GENERATED = ("docs/settings.md", "docs/streams.md", "hub/tap-betterdata.yml")
+GENERATED = (
+    "docs/analysts.md",
+    "docs/settings.md",
+    "docs/streams.md",
+    "hub/tap-betterdata.yml",
+)
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 # What the Hub demands of an extractor's definition.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 240
-MARKS = {"run", "file", "add", "query", "not run"}
+MARKS = {"run", "file", "add", "query", "ask", "not run"}
 LEFT_OUT = {*dev.TARGETS} - {*dev.targets()}
 RUNNABLE = [
     page

@@ -1,0 +1,1 @@
+"""Tests of the models and the report, which take dbt's environment: dev.py transform."""
