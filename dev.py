@@ -338,8 +338,8 @@ def ensure_plugins() -> None:
         return
     say("Installing Meltano's plugins")
     # Meltano looks at a plugin's pip_url only, not into the files that it names.
-    plugins = ("tap-betterdata", *TARGETS)
-    run(MELTANO.executable("meltano"), "install", "--clean", *plugins, env=meltano_env())
+    names = ("tap-betterdata", *TARGETS)
+    run(MELTANO.executable("meltano"), "install", "--clean", *names, env=meltano_env())
     stamp.write_text(expected, encoding="utf-8")
 
 

@@ -294,7 +294,12 @@ def staging_tables() -> Iterator[str]:
         yield ""
         fields = entry["schema"]["properties"]
         rows = (
-            (f"`{name}`", f"`{field}`", kind_of(fields[field]), fields[field].get("description", ""))
+            (
+                f"`{name}`",
+                f"`{field}`",
+                kind_of(fields[field]),
+                fields[field].get("description", ""),
+            )
             for field, name in names.items()
             if field in fields
         )

@@ -6,7 +6,7 @@ A comment on the line before a block says it:
     <!-- file: NAME -->          the test writes it to that file first
     <!-- add: NAME -->           the test adds it to the lists in that YAML file
     <!-- query: FILE -->         the test asks it of that DuckDB file
-    <!-- ask: marts -->          the test of the models asks it, and compares the table below
+    <!-- ask: marts -->          `dev.py transform` asks it, and compares the answer
     <!-- not run: REASON -->     the reason why no test can run it
 """
 

@@ -10,7 +10,7 @@ import pytest
 import dev
 from tap_betterdata.sandbox import Sandbox
 from tests.e2e import postgres
-from transform.tests.warehouse import DuckDb, Postgres, Warehouse
+from transform.tests.warehouse import AS_OF, DuckDb, Postgres, Warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ def new_warehouse(
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """The sandbox as it is, for tests that don't change it."""
-    with Sandbox() as sandbox:
+    with Sandbox(today=AS_OF) as sandbox:
         yield sandbox
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.docs.pages import DOCS
-from transform.tests.warehouse import SCHEMA
 
 if TYPE_CHECKING:
     from transform.tests.warehouse import Row, Warehouse
@@ -52,5 +51,4 @@ def test_there_are_ten() -> None:
 @pytest.mark.parametrize("number", QUESTIONS)
 def test_its_answer_is_the_pages(built: Warehouse, number: str) -> None:
     query, answer = QUESTIONS[number]
-    rows = built.ask(f"SET search_path = '{SCHEMA}_marts'", query)
-    assert table(rows) == answer
+    assert table(built.ask(query)) == answer

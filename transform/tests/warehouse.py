@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-SCHEMA = "stock"
+SCHEMA = "betterdata"
+# Statements name no schema.
+SCHEMAS = (SCHEMA, f"{SCHEMA}_staging", f"{SCHEMA}_marts")
 # All is judged by that day, in the middle of a month.
 AS_OF = "2025-06-17"
 MONTHS = [
@@ -77,6 +79,10 @@ class Warehouse:
         """Run statements; return the rows of the last, with texts and numbers."""
         raise NotImplementedError
 
+    def change(self, *statements: str) -> None:
+        """Run statements."""
+        self.ask(*statements, "SELECT 1")
+
     def copy(self, folder: Path) -> Warehouse:
         """Make another database of the same rows."""
         raise NotImplementedError
@@ -101,7 +107,9 @@ class Warehouse:
             tap += ["--state", self._write("state.json", json.loads(self.state))]
         config = {**self.config, "default_target_schema": SCHEMA}
         target = dev.loader(f"target-{self.target}")
-        states = pipe(tap, [target, "--config", self._write("to.json", config)], self.folder)
+        states = pipe(
+            tap, [target, "--config", self._write("to.json", config)], self.folder
+        )
         *_, self.state = states.splitlines()
 
     def build(self, **env: str) -> tuple[int, dict[str, str]]:
@@ -128,7 +136,7 @@ class Warehouse:
 
     def mart(self, name: str) -> list[Row]:
         """Read a mart."""
-        return self.ask(f"SELECT * FROM {SCHEMA}_marts.{name}")
+        return self.ask(f"TABLE {name}")
 
     def _write(self, name: str, content: object) -> Path:
         path = self.folder / name
@@ -185,8 +193,9 @@ class DuckDb(Warehouse):
     def ask(self, *statements: str) -> list[Row]:
         """Only dbt's environment and the target's can read the file."""
         python = dev.DBT.executable("python")
-        words = (python, "-c", ASK, self.path, *statements)
-        rows: list[Row] = json.loads(run(*words, cwd=self.folder).stdout)
+        path = f"SET search_path = '{','.join(SCHEMAS)}'"
+        words: tuple[str | Path, ...] = ("-c", ASK, self.path, path, *statements)
+        rows: list[Row] = json.loads(run(python, *words, cwd=self.folder).stdout)
         return rows
 
     def copy(self, folder: Path) -> Warehouse:
@@ -224,11 +233,9 @@ class Postgres(Warehouse):
     def ask(self, *statements: str) -> list[Row]:
         """Return numbers and times as DuckDB's JSON does: as texts."""
         with self.database.connect() as connection:
-            for statement in statements:
+            for statement in (f"SET search_path = {','.join(SCHEMAS)}", *statements):
                 answer = connection.execute(statement.encode())
-            if answer.description is None:
-                return []
-            names = [column.name for column in answer.description]
+            names = [column.name for column in answer.description or ()]
             rows = [dict(zip(names, row, strict=True)) for row in answer]
         plain: list[Row] = json.loads(json.dumps(rows, default=str))
         return plain
