@@ -274,7 +274,7 @@ ANALYSTS = ROOT / "docs" / "analysts.md"
 # The page is written by hand, but for what stands between its lines.
 BEGIN, END = NOTE, "<!-- Written by hand from here on. -->"
 # A column of a staging model: the field, and the name that it gets.
-STAGED = re.compile(r'"(\w+)"(?: as [^)]*\))*(?: as (\w+))')
+STAGED = re.compile(r'"(\w+)"(?: as \w+(?:\([\d, ]+\))?\))? as (\w+)')
 
 
 def staging_tables() -> Iterator[str]:

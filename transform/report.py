@@ -42,6 +42,8 @@ LOOKS = {
     "view": {"stroke": None},
 }
 AMOUNTS = alt.Axis(format="~s", tickCount=4)
+# A word of so many letters may be broken.
+MOST = 30
 # dbt's words for what became of a test, in the order in which they are shown.
 STATUSES = ("error", "fail", "skipped", "warn", "pass")
 
@@ -117,14 +119,15 @@ def digits_of(values: list[Any]) -> int | None:
 
 
 def table(title: str, rows: list[Row]) -> str:
-    """Draw a table; numbers stand to the right, and only texts of words are broken."""
+    """Draw a table; numbers stand to the right, and no short word is broken."""
     if not rows:
         return f"<figure><figcaption>{title}</figcaption>None.</figure>"
     digits = {name: digits_of([row[name] for row in rows]) for name in rows[0]}
 
     def cell(tag: str, name: str, value: object) -> str:
-        kind = "w" if digits[name] is None else "n"
-        mark = f' class="{kind}"' if kind == "n" or " " not in str(value) else ""
+        text = str(value)
+        kind = "n" if digits[name] is not None else "w" if len(text) < MOST else "l"
+        mark = f' class="{kind}"' if kind == "n" or " " not in text else ""
         return f"<{tag}{mark}>{shown(value, digits[name] or 0)}</{tag}>"
 
     lines = ["".join(cell("th", name, name) for name in rows[0])]

@@ -25,14 +25,13 @@ QUESTIONS = {
 
 
 def written(value: object) -> str:
-    """Write a value as on the page: numbers with the cents that they have."""
-    if value is None:
-        return ""
-    text = str(value)
+    """Write a value as on the page: numbers whole, or with two digits at least."""
+    text = "" if value is None else str(value)
     if not re.fullmatch(r"-?\d+(\.\d+)?", text):
         return text
-    number = Decimal(text)
-    return f"{number:,.0f}" if number == int(number) else f"{number.normalize():,f}"
+    number = Decimal(text).normalize()
+    digits = -int(number.as_tuple().exponent)
+    return f"{number:,.{max(digits, 2) if digits > 0 else 0}f}"
 
 
 def table(rows: list[Row]) -> str:
