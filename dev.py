@@ -26,8 +26,10 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -66,18 +68,22 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "build": ("--group", "build"),
     "checks": ("--group", "checks"),
     "dbt": ("--group", "dbt"),
-    "dev": ("pyproject.toml", "--extra", "sandbox", "--group", "dev"),
+    "dev": ("pyproject.toml", "--all-extras", "--group", "dev"),
     "docs": ("--group", "docs"),
     "meltano": ("--group", "meltano"),
-    "tap": ("pyproject.toml", "--extra", "sandbox"),
+    "tap": ("pyproject.toml", "--extra", "sandbox", "--extra", "terminal"),
     "target-csv": ("--group", "target-csv"),
     "target-duckdb": ("--group", "target-duckdb"),
     "target-jsonl": ("--group", "target-jsonl"),
     "target-postgres": ("--group", "target-postgres"),
+    "uv": ("--group", "uv"),
 }
 TARGETS = tuple(name for name in LOCKS if name.startswith("target-"))
-# What Meltano installs for the plugins in meltano.yml.
-PLUGIN_LOCKS = ("build", "tap", *TARGETS)
+TAP = "tap-betterdata"
+# For how long a command that is told to stop may take to do so.
+STOP_SECONDS = 10
+# How Meltano installs a plugin: that entry of meltano.yml, with all of its lines.
+PIP_URL = re.compile(r"^( *)pip_url:.*\n(?:\1 +.*\n)*", re.MULTILINE)
 # A target with no wheels for this Python and later ones: there, the marks in its
 # requirements leave nothing to install.
 WITHOUT_WHEELS = {"target-duckdb": (3, 14)}
@@ -120,9 +126,13 @@ class Environment:
         return self.path / "bin" / name
 
 
+# What installs all others, in a tenth of pip's time. It is the one that pip installs.
+UV = Environment(".venv-uv", ("uv",))
 # hatchling comes first, so that the tap is built by what the hashes vouch for.
 DEV = Environment(".venv-dev", ("build", "dev"), project=True)
 MELTANO = Environment(".venv-meltano", ("meltano",))
+# As one types it in the project's folder.
+MELTANO_COMMAND = str(MELTANO.executable("meltano").relative_to(ROOT))
 CHECKS = Environment(".venv-checks", ("checks",))
 DOCS = Environment(".venv-docs", ("docs",))
 # Meltano makes that one.
@@ -155,28 +165,53 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
+def run(
+    *command: str | Path, env: dict[str, str] | None = None, alone: bool = False
+) -> None:
     """Run a command in the project's folder.
 
     Args:
         *command: The command and its arguments.
         env: Environment variables to add to this process's own.
+        alone: Whether Ctrl-C is for the command alone, and not for what it has begun.
 
     Raises:
         CommandError: The command could not be run, or failed.
     """
     words = [str(word) for word in command]
     shown = shlex.join(words)
+    alone = alone and os.name == "posix"
     try:
-        subprocess.run(  # noqa: S603 - the words are this file's, or the caller's
-            words, cwd=ROOT, check=True, env={**os.environ, **(env or {})}
+        process = subprocess.Popen(  # noqa: S603 - this file's words, or the caller's
+            words,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            process_group=0 if alone else None,
         )
-    except subprocess.CalledProcessError as error:
-        message = f"failed with exit code {error.returncode}: {shown}"
-        raise CommandError(message) from error
     except OSError as error:
         message = f"could not run {shown}: {error}"
         raise CommandError(message) from error
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        if alone:
+            process.send_signal(signal.SIGINT)
+        # Else Ctrl-C has told it too.
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            process.terminate()
+        raise
+    if code:
+        message = f"failed with exit code {code}: {shown}"
+        raise CommandError(message)
+
+
+def run_meltano(*words: str) -> None:
+    """Run Meltano, which shows a traceback if Ctrl-C ends its plugins too."""
+    run(MELTANO.executable("meltano"), *words, env=meltano_env(), alone=True)
 
 
 # -- environments -------------------------------------------------------------
@@ -271,6 +306,22 @@ def is_stamped(stamp: Path, expected: str) -> bool:
     return stamp.is_file() and stamp.read_text(encoding="utf-8") == expected
 
 
+def make(environment: Environment) -> tuple[str | Path, ...]:
+    """Make an empty environment.
+
+    Returns:
+        The command that installs into it, saying no more than what went wrong.
+    """
+    python = environment.executable("python")
+    if environment is UV:
+        run(sys.executable, "-m", "venv", environment.path)
+        return (python, "-m", "pip", "install", "-qq", "--disable-pip-version-check")
+    uv = UV.executable("uv")
+    run(uv, "venv", "--quiet", "--python", sys.executable, environment.path)
+    quiet = ("--quiet", "--no-build-isolation")
+    return (uv, "pip", "install", *quiet, "--python", python)
+
+
 def ensure(environment: Environment) -> None:
     """Make an environment, unless it is there and up to date.
 
@@ -281,16 +332,16 @@ def ensure(environment: Environment) -> None:
     stamp = environment.path / STAMP
     if is_stamped(stamp, expected):
         return
-    say(f"Making {environment.folder} (a minute or two, the first time)")
+    if environment is not UV:
+        ensure(UV)
+    named = " and ".join(f"requirements/{name}.txt" for name in environment.locks)
+    say(f"Making {environment.folder}, once: it installs what {named} name")
     shutil.rmtree(environment.path, ignore_errors=True)
-    run(sys.executable, "-m", "venv", environment.path)
-    # Twice quiet: no more than what went wrong.
-    options = ("-qq", "--disable-pip-version-check", "--no-build-isolation")
-    pip = (environment.executable("python"), "-m", "pip", "install", *options)
+    install = make(environment)
     for name in environment.locks:
-        run(*pip, "--require-hashes", "-r", lock_path(name))
+        run(*install, "--require-hashes", "-r", lock_path(name))
     if environment.project:
-        run(*pip, "--no-deps", "--editable", ROOT)
+        run(*install, "--no-deps", "--editable", ROOT)
     stamp.write_text(expected, encoding="utf-8")
 
 
@@ -324,35 +375,44 @@ def left_out() -> list[str]:
     ]
 
 
-def ensure_plugins() -> None:
-    """Install Meltano and the plugins of meltano.yml, unless they are up to date."""
-    for line in left_out():
-        say(line)
+def ensure_plugins(*names: str) -> None:
+    """Install Meltano and plugins of meltano.yml, unless they are up to date.
+
+    Args:
+        *names: Which; all that this Python can run if none is named.
+    """
+    if not names:
+        for line in left_out():
+            say(line)
+        names = (TAP, *targets())
     ensure(MELTANO)
-    expected = digest(
-        install_digest((*MELTANO.locks, *PLUGIN_LOCKS), project=True),
-        (ROOT / "meltano.yml").read_text(encoding="utf-8"),
-    )
-    stamp = ROOT / ".meltano" / STAMP
-    if is_stamped(stamp, expected):
+    # Not all of meltano.yml: a stream that is selected installs nothing.
+    how = [
+        match[0]
+        for match in PIP_URL.finditer((ROOT / "meltano.yml").read_text("utf-8"))
+    ]
+    stamps = {
+        ROOT / ".meltano" / f"{STAMP}-{name}": digest(
+            install_digest(
+                (*MELTANO.locks, "build", "tap" if name == TAP else name),
+                project=name == TAP,
+            ),
+            how,
+        )
+        for name in names
+    }
+    stale = [
+        path.name.removeprefix(f"{STAMP}-")
+        for path, expected in stamps.items()
+        if not is_stamped(path, expected)
+    ]
+    if not stale:
         return
-    say("Installing Meltano's plugins")
+    say(f"Installing {', '.join(stale)}, each in an environment of its own")
     # Meltano looks at a plugin's pip_url only, not into the files that it names.
-    names = ("tap-betterdata", *TARGETS)
-    run(MELTANO.executable("meltano"), "install", "--clean", *names, env=meltano_env())
-    stamp.write_text(expected, encoding="utf-8")
-
-
-def ensure_dbt() -> None:
-    """Install dbt for Meltano, unless it is up to date."""
-    ensure(MELTANO)
-    expected = install_digest((*MELTANO.locks, "dbt"), project=False)
-    stamp = DBT.path / STAMP
-    if is_stamped(stamp, expected):
-        return
-    say("Installing dbt")
-    run(MELTANO.executable("meltano"), "install", "--clean", "dbt", env=meltano_env())
-    stamp.write_text(expected, encoding="utf-8")
+    run_meltano("install", "--clean", *stale)
+    for path, expected in stamps.items():
+        path.write_text(expected, encoding="utf-8")
 
 
 def loader(name: str) -> Path:
@@ -370,6 +430,22 @@ def loader(name: str) -> Path:
 # -- commands -----------------------------------------------------------------
 
 
+# What there is to do after the demo, and how.
+NEXT = (
+    ("look at the rows", "head -n 3 output/sandbox/csv/inventory.csv"),
+    (
+        "read your own stock: put TAP_BETTERDATA_API_KEY into .env, then",
+        f"{MELTANO_COMMAND} --environment=prod run betterdata-to-csv",
+    ),
+    (
+        "choose other streams",
+        f"{MELTANO_COMMAND} select {TAP} transfer_recommendations '*'",
+    ),
+    ("see what can be made of them, with dbt and in a report", "python3 dev.py report"),
+    ("all the rest", "README.md"),
+)
+
+
 def count_rows(path: Path) -> int:
     """Count the rows of a CSV file.
 
@@ -384,8 +460,8 @@ def count_rows(path: Path) -> int:
 
 
 def demo(_arguments: list[str]) -> None:
-    """Run the main job against the sandbox and show its files."""
-    ensure_plugins()
+    """Run the main job against the sandbox, and show its files."""
+    ensure_plugins(TAP, "target-csv")
     shutil.rmtree(CSV_FOLDER, ignore_errors=True)
     # Without --full-refresh a second run would bring only what changed since, and
     # target-csv writes its files anew each time.
@@ -395,7 +471,7 @@ def demo(_arguments: list[str]) -> None:
         *("tap-betterdata", "target-csv"),
     )
     say(f"Running `meltano {' '.join(job)}`")
-    run(MELTANO.executable("meltano"), *job, env=meltano_env())
+    run_meltano(*job)
     files = sorted(CSV_FOLDER.glob("*.csv"))
     if not files:
         message = f"the job wrote no files into {CSV_FOLDER}"
@@ -403,12 +479,22 @@ def demo(_arguments: list[str]) -> None:
     say(f"\nThe rows that were read from the sandbox, in {CSV_FOLDER}:")
     for path in files:
         say(f"{count_rows(path):>9,}  {path.relative_to(ROOT)}")
+    say("\nNext:")
+    for what, how in NEXT:
+        say(f"  {what}:\n    {how}")
 
 
 def report(arguments: list[str]) -> None:
-    """Go from the sandbox's API to a report of the stock, through a database."""
-    ensure_plugins()
-    ensure_dbt()
+    """Go from the sandbox's API to a report of the stock, through a database.
+
+    Through a DuckDB file, or with `--postgres URL` through that PostgreSQL.
+    """
+    is_postgres = any(word.startswith("--postgres") for word in arguments)
+    target = "target-postgres" if is_postgres else "target-duckdb"
+    if target not in targets():
+        message = f"{target} can't run here; give --postgres postgresql://…"
+        raise CommandError("\n".join([*left_out(), message]))
+    ensure_plugins(TAP, target, "dbt")
     script = ROOT / "transform" / "api_to_report.py"
     run(sys.executable, script, *arguments, env=meltano_env())
 
@@ -436,8 +522,8 @@ def test(arguments: list[str]) -> None:
 def transform(arguments: list[str]) -> None:
     """Test dbt's models and the report on the databases that this Python can have."""
     ensure(DEV)
-    ensure_plugins()
-    ensure_dbt()
+    databases = {"target-duckdb", "target-postgres"} & {*targets()}
+    ensure_plugins(TAP, *sorted(databases), "dbt")
     run(DEV.executable("python"), "-m", "pytest", "transform/tests", *arguments)
 
 
@@ -519,15 +605,15 @@ def lock_header(name: str, pins: str) -> str:
 def lock(arguments: list[str]) -> None:
     """Pin the dependencies anew, keeping the versions that still fit."""
     REQUIREMENTS.mkdir(exist_ok=True)
-    uv = shutil.which("uv")
-    if uv is None:
-        ensure(MELTANO)
-        uv = str(MELTANO.executable("uv"))
-    options = ("--universal", "--generate-hashes", "--no-header", "--no-annotate")
+    ensure(UV)
+    compiling = (
+        *(UV.executable("uv"), "pip", "compile", "--quiet", "--universal"),
+        *("--python-version", "3.11", "--generate-hashes"),
+        *("--no-header", "--no-annotate"),
+    )
     for name, source in LOCKS.items():
         path = lock_path(name)
-        command = (uv, "pip", "compile", "--quiet", "--python-version", "3.11")
-        run(*command, *options, "-o", path, *arguments, *source)
+        run(*compiling, "-o", path, *arguments, *source)
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         pins = "".join(line for line in lines if not line.startswith("#"))
         path.write_text(lock_header(name, pins) + pins, encoding="utf-8")
@@ -635,6 +721,14 @@ COMMANDS = {
 }
 
 
+# Those that hand arguments on, and the one that has a help text of its own for them.
+TAKE_ARGUMENTS = {
+    *("report", "test", "transform", "coverage"),
+    *("checks", "docs", "bench", "check", "lock"),
+}
+HAVE_HELP = {"bench"}
+
+
 def main() -> int:
     """Run the command that the command line names.
 
@@ -650,11 +744,21 @@ def main() -> int:
     # Whatever follows is the command's own, options too.
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
+    command, arguments = options.command, options.arguments
+    if arguments[:1] in (["-h"], ["--help"]) and command not in HAVE_HELP:
+        takes = " [ARGS...]" if command in TAKE_ARGUMENTS else ""
+        say(f"python3 dev.py {command}{takes}\n\n{COMMANDS[command].__doc__}")
+        return 0
+    if arguments and command not in TAKE_ARGUMENTS:
+        parser.error(f"{command} takes no arguments: {shlex.join(arguments)}")
     try:
-        COMMANDS[options.command](options.arguments)
+        COMMANDS[command](arguments)
     except CommandError as error:
         sys.stderr.write(f"dev.py: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"dev.py: {command} was stopped\n")
+        return 130
     return 0
 
 

@@ -394,6 +394,7 @@ class TapBetterData(Tap):
             os._exit(code)
         self._is_ending = True
         try:
+            self.run.progress.close()
             self.logger.error("%s", line)
         finally:
             # By no exception: on its way up, timers and threads would be heard.

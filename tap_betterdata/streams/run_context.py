@@ -63,6 +63,7 @@ class RunContext:
             IncompleteRunError: If anything was left out or is uncertain.
         """
         self.connection.close()
+        self.progress.close()
         failures, self.failures = self.failures, []
         if failures:
             # What ended the run or a stream must not be hidden by many refusals.

@@ -27,6 +27,7 @@ SNAKE = re.compile(r"(?<![\w/:.])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/]|\.py)")
 WORD = re.compile(r"`([a-z-]+)(?:: [^`\n]+)?`")
 # Those in the docs that are no settings, neither the tap's nor a target's.
 OTHER_NAMES = {
+    "bdk_live_your_key",  # where a key belongs
     "disable_existing_loggers",  # Python's logging
     "inventory_adjustments",  # declared in the docs
     "key_fields",  # of what is declared

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import dev
 from tests.e2e.commands import clean_env
+from tests.e2e.project import copy_project
 from transform.tests.warehouse import AS_OF, MONTHS, Postgres
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def test_that_dbt_has_not_run_is_said(own: Warehouse) -> None:
 def test_from_the_api_to_the_report(
     new_warehouse: Callable[[], Warehouse], tmp_path: Path
 ) -> None:
-    shutil.copy(dev.ROOT / "meltano.yml", tmp_path)
+    copy_project(tmp_path)
     shutil.copytree(dev.ROOT / "transform", tmp_path / "transform")
     # The plugins are shared; what Meltano writes while it runs them is not.
     (tmp_path / "meltano").mkdir()
