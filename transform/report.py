@@ -41,7 +41,7 @@ LOOKS = {
     "text": {"color": "currentColor", "fontSize": 12},
     "view": {"stroke": None},
 }
-AMOUNTS = alt.Axis(format="~s", tickCount=4)
+THOUSAND = 1000
 # A word of so many letters may be broken.
 MOST = 30
 # dbt's words for what became of a test, in the order in which they are shown.
@@ -161,12 +161,18 @@ def data(rows: list[Row]) -> alt.Chart:
     return alt.Chart(alt.Data(values=json.loads(json.dumps(rows, default=plain))))
 
 
+def axis(rows: list[Row]) -> alt.Axis:
+    """Make the axis of the last column: thousands and millions in short."""
+    largest = max((abs(row[[*row][-1]] or 0) for row in rows), default=0)
+    return alt.Axis(format="~s" if largest >= THOUSAND else "~r", tickCount=4)
+
+
 def bars(title: str, rows: list[Row], **more: Any) -> str:
     """Draw a bar for each name, the first column, as long as the last one says."""
     if not rows:
         return table(title, rows)
     name, *_, value = rows[0]
-    x, y = alt.X(f"{value}:Q", axis=AMOUNTS), alt.Y(f"{name}:N", sort=None)
+    x, y = alt.X(f"{value}:Q", axis=axis(rows)), alt.Y(f"{name}:N", sort=None)
     return drawn(title, data(rows).mark_bar(color=BLUE).encode(x=x, y=y, **more))
 
 
@@ -179,7 +185,7 @@ def bars_by_severity(title: str, rows: list[Row]) -> str:
 def months(title: str, rows: list[Row]) -> str:
     """Draw the last column over the months, with a line for each location if named."""
     months = alt.X("month:T", axis=alt.Axis(format="%b %y", tickCount=4))
-    amounts = alt.Y(f"{[*rows[0]][-1]}:Q", axis=AMOUNTS, scale=alt.Scale(zero=False))
+    amounts = alt.Y(f"{[*rows[0]][-1]}:Q", axis=axis(rows), scale=alt.Scale(zero=False))
     line = data(rows).mark_line(color=BLUE, point={"color": BLUE})
     line = line.encode(x=months, y=amounts).properties(height=HEIGHT)
     if "location" in rows[0]:
