@@ -37,6 +37,9 @@ OTHER_NAMES = {
     "loc_002",
     "loc_123",  # the vendor's example
     "parse_float",  # Python's json
+    "plenty_in",  # of a question's answer
+    "short_in",
+    "search_path",  # the databases'
     "pip_url",  # Meltano's
     "rate_limits",  # a scenario of the benchmarks
     "replication_key",  # the state's
@@ -44,6 +47,8 @@ OTHER_NAMES = {
     "replication_method",  # the catalog's
     "singer_sdk",
     "tap_betterdata",
+    "tap_betterdata_marts",  # dbt's schemas
+    "tap_betterdata_staging",
     "tap_betterdata_sandbox",  # the sandbox's schema
 }
 # What the prose says of numbers that the code decides: where, how, and whose default
