@@ -586,6 +586,7 @@ def docs(arguments: list[str]) -> None:
     quiet = {"NO_MKDOCS_2_WARNING": "1"}
     mkdocs = DOCS.executable("mkdocs")
     run(mkdocs, "build", "--strict", "--quiet", *arguments, env=quiet)
+    run(DEV.executable("python"), ROOT / "docs" / "offline.py", ROOT / "site")
 
 
 def lock_header(name: str, pins: str) -> str:

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tap_betterdata.pagination.page import (
@@ -362,12 +360,11 @@ class SortedList:
         Those that an earlier run has sent are not noted: if the list turns out not to
         be sorted, they are sent again.
         """
-        add, content = self.sent.add, self.fields.content
+        add = self.sent.add
         return [
             row
             for row, key, stamp in zip(page.rows, keys, stamps, strict=True)
-            if (until is None or stamp > until)
-            and add(key, stamp, partial(content, row))
+            if (until is None or stamp > until) and add(key, stamp, row)
         ]
 
     # The server is checked, not believed
@@ -378,7 +375,7 @@ class SortedList:
         if page.total is None:
             msg = "gives no total"
             raise NotSortedError(msg)
-        if any(above < below for above, below in pairwise(stamps)):
+        if stamps != sorted(stamps, reverse=True):
             msg = "does not sort the newest rows first"
             raise NotSortedError(msg)
         if len(keys) < page.total and stamps[:1] in ([], [NEVER]):
@@ -400,7 +397,7 @@ class SortedList:
         expected = min(self.size, max(page.total - (page.number - 1) * self.size, 0))
         if len(keys) != expected:
             raise PageSizeError(len(keys), expected)
-        if any(below > above for below, above in pairwise(stamps)):
+        if stamps != sorted(stamps):
             msg = "does not sort the oldest rows first"
             raise NotSortedError(msg)
         if any(newest.contradicts(keys, stamps) for newest in self._newest_pages):

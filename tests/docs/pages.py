@@ -7,6 +7,7 @@ A comment on the line before a block says it:
     <!-- add: NAME -->           the test adds it to the lists in that YAML file
     <!-- query: FILE -->         the test asks it of that DuckDB file
     <!-- ask: marts -->          `dev.py transform` asks it, and compares the answer
+    <!-- query: postgres -->     the test asks it of the PostgreSQL database
     <!-- not run: REASON -->     the reason why no test can run it
 """
 
