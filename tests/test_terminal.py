@@ -221,6 +221,7 @@ def test_ctrl_c_leaves_one_line_and_no_remains(
     words = files_for(tmp_path, sandbox, concurrency=2)
     shown = show(tmp_path, *words, stop_at=" to go")
     assert shown.code == 130
+    assert shown.screen[-1] == ""
     assert shown.screen[-2].endswith(
         "Stopped by SIGINT: run again, it goes on from the state."
     )
