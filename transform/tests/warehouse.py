@@ -216,14 +216,13 @@ class Postgres(Warehouse):
 
     @property
     def config(self) -> Row:
-        """With the setting that drops what an ACTIVATE_VERSION message leaves out."""
+        """What is gone is marked, not dropped: the models must leave it out."""
         return {
             "host": self.database.host,
             "port": self.database.port,
             "user": self.database.user,
             "password": self.database.password,
             "database": self.database.name,
-            "hard_delete": True,
         }
 
     @property
