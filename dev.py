@@ -2,7 +2,9 @@
 """Everything a contributor runs, on a machine with Python and nothing else.
 
     python3 dev.py demo             run the main job against the sandbox, into CSV
+    python3 dev.py report [--postgres URL]  from the API to a report of the stock
     python3 dev.py test [ARGS...]   run all tests; ARGS go to pytest
+    python3 dev.py transform [ARGS...]  test dbt's models and the report
     python3 dev.py coverage [ARGS...]  the tests, and how much of the tap they reach
     python3 dev.py lint             ruff and mypy
     python3 dev.py checks [NAME...] spelling, workflows, meltano.yml, Dockerfile
@@ -10,7 +12,7 @@
     python3 dev.py build            build the package into dist/, and check it
     python3 dev.py airbyte [ARGS...]  the source with Airbyte's own libraries
     python3 dev.py bench [ARGS...]  measure the tap against others; ARGS choose what
-    python3 dev.py check            coverage, lint, checks, docs and check-lock
+    python3 dev.py check            coverage, transform, lint, checks, docs, check-lock
     python3 dev.py lock [ARGS...]   pin the dependencies anew; ARGS go to uv
     python3 dev.py check-lock       are requirements/ as lock made them?
 
@@ -69,6 +71,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "base": ("pyproject.toml",),
     "build": ("--group", "build"),
     "checks": ("--group", "checks"),
+    "dbt": ("--group", "dbt"),
     "dev": ("pyproject.toml", "--all-extras", "--group", "dev"),
     "docs": ("--group", "docs"),
     "meltano": ("--group", "meltano"),
@@ -137,6 +140,8 @@ MELTANO_COMMAND = str(MELTANO.executable("meltano").relative_to(ROOT))
 CHECKS = Environment(".venv-checks", ("checks",))
 DOCS = Environment(".venv-docs", ("docs",))
 AIRBYTE = Environment(".venv-airbyte", ("airbyte",))
+# Meltano makes that one.
+DBT = Environment(".meltano/utilities/dbt/venv", ("dbt",))
 
 SCHEMA_CHECK = ("check-jsonschema", "--builtin-schema")
 # What `checks` runs, by name; none of it needs the network.
@@ -231,6 +236,7 @@ def dependency_tables() -> dict[str, object]:
         "dependency-groups": content["dependency-groups"],
         "optional-dependencies": project["optional-dependencies"],
         "requires-python": project["requires-python"],
+        "uv": content["tool"]["uv"],
     }
 
 
@@ -440,6 +446,7 @@ NEXT = (
         "choose other streams",
         f"{MELTANO_COMMAND} select {TAP} transfer_recommendations '*'",
     ),
+    ("see what can be made of them, with dbt and in a report", "python3 dev.py report"),
     ("all the rest", "README.md"),
 )
 
@@ -482,6 +489,21 @@ def demo(_arguments: list[str]) -> None:
         say(f"  {what}:\n    {how}")
 
 
+def report(arguments: list[str]) -> None:
+    """Go from the sandbox's API to a report of the stock, through a database.
+
+    Through a DuckDB file, or with `--postgres URL` through that PostgreSQL.
+    """
+    is_postgres = any(word.startswith("--postgres") for word in arguments)
+    target = "target-postgres" if is_postgres else "target-duckdb"
+    if target not in targets():
+        message = f"{target} can't run here; give --postgres postgresql://…"
+        raise CommandError("\n".join([*left_out(), message]))
+    ensure_plugins(TAP, target, "dbt")
+    script = ROOT / "transform" / "api_to_report.py"
+    run(sys.executable, script, *arguments, env=meltano_env())
+
+
 def run_tests(*runner: str, arguments: list[str]) -> None:
     """Run the tests, with all that they need.
 
@@ -500,6 +522,14 @@ def run_tests(*runner: str, arguments: list[str]) -> None:
 def test(arguments: list[str]) -> None:
     """Run the tests."""
     run_tests(arguments=arguments)
+
+
+def transform(arguments: list[str]) -> None:
+    """Test dbt's models and the report on the databases that this Python can have."""
+    ensure(DEV)
+    databases = {"target-duckdb", "target-postgres"} & {*targets()}
+    ensure_plugins(TAP, *sorted(databases), "dbt")
+    run(DEV.executable("python"), "-m", "pytest", "transform/tests", *arguments)
 
 
 def coverage(arguments: list[str]) -> None:
@@ -704,6 +734,7 @@ def build(_arguments: list[str]) -> None:
 def check(arguments: list[str]) -> None:
     """Run what CI runs."""
     coverage(arguments)
+    transform([])
     lint([])
     checks([])
     docs([])
@@ -712,7 +743,9 @@ def check(arguments: list[str]) -> None:
 
 COMMANDS = {
     "demo": demo,
+    "report": report,
     "test": test,
+    "transform": transform,
     "coverage": coverage,
     "lint": lint,
     "checks": checks,
@@ -727,7 +760,10 @@ COMMANDS = {
 
 
 # Those that hand arguments on, and the one that has a help text of its own for them.
-TAKE_ARGUMENTS = {"test", "coverage", "checks", "docs", "bench", "check", "lock"}
+TAKE_ARGUMENTS = {
+    *("report", "test", "transform", "coverage"),
+    *("checks", "docs", "bench", "check", "lock"),
+}
 HAVE_HELP = {"bench"}
 
 

@@ -1,4 +1,4 @@
-"""Writes what comes from the code: streams.md, settings.md, the Hub's definition.
+"""Writes what comes from the code: streams, settings, dbt's tables, the Hub's file.
 
 python3 dev.py docs                writes them, and builds the site
 python docs/generate.py            writes them alone
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -265,6 +266,85 @@ def streams_page() -> Iterator[str]:
         yield from table(("Field", "Type", "What it is"), fields)
 
 
+# -- dbt's tables -----------------------------------------------------------------
+
+
+MODELS = ROOT / "transform" / "models"
+ANALYSTS = ROOT / "docs" / "analysts.md"
+# The page is written by hand, but for what stands between its lines.
+BEGIN, END = NOTE, "<!-- Written by hand from here on. -->"
+# A column of a staging model: the field, and the name that it gets.
+STAGED = re.compile(r'"(\w+)"(?: as \w+(?:\([\d, ]+\))?\))? as (\w+)')
+
+
+def staging_tables() -> Iterator[str]:
+    """Describe the staging models by the catalog: each is a stream's.
+
+    Yields:
+        Lines of Markdown.
+    """
+    for entry in ask_tap("--discover")["streams"]:
+        path = MODELS / "staging" / f"stg_{entry['tap_stream_id']}.sql"
+        if not path.is_file():
+            continue
+        names = dict(STAGED.findall(path.read_text(encoding="utf-8")))
+        keys = ", ".join(f"`{names[key]}`" for key in entry["key_properties"])
+        yield from ("", f"### `{path.stem}`", "")
+        yield f"From the stream `{entry['tap_stream_id']}`. Key: {keys}."
+        yield ""
+        fields = entry["schema"]["properties"]
+        rows = (
+            (
+                f"`{name}`",
+                f"`{field}`",
+                kind_of(fields[field]),
+                fields[field].get("description", ""),
+            )
+            for field, name in names.items()
+            if field in fields
+        )
+        yield from table(("Column", "Field", "Type", "What it is"), rows)
+
+
+def mart_tables() -> Iterator[str]:
+    """Describe the marts by what is said of them to dbt.
+
+    Yields:
+        Lines of Markdown.
+    """
+    text = (MODELS / "marts" / "marts.yml").read_text(encoding="utf-8")
+    for mart in yaml.safe_load(text)["models"]:
+        yield from ("", f"### `{mart['name']}`", "", mart["description"])
+        for test in mart.get("data_tests", []):
+            keys = ", ".join(f"`{key}`" for key in test["key"]["arguments"]["columns"])
+            yield from ("", f"Key: {keys}.")
+        yield ""
+        rows = ((f"`{x['name']}`", x["description"]) for x in mart["columns"])
+        yield from table(("Column", "What it is"), rows)
+
+
+def analysts_page() -> Iterator[str]:
+    """Write the tables into the page for analysts, and leave the rest as it is.
+
+    Yields:
+        Lines of Markdown.
+    """
+    before, _, rest = ANALYSTS.read_text(encoding="utf-8").partition(BEGIN)
+    yield from before.splitlines()
+    yield BEGIN
+    yield from ("", "## The marts")
+    yield from mart_tables()
+    yield from ("", "## The staging tables", "")
+    yield (
+        "One for each stream, with the names of databases, amounts as `decimal(18,4)`, "
+        "days as `date` and times as `timestamp` in UTC. Arrays are left out: the flat "
+        "streams have them."
+    )
+    yield from staging_tables()
+    yield ""
+    yield END + rest.partition(END)[2].rstrip("\n")
+
+
 # -- the definition for Meltano Hub ---------------------------------------------
 
 
@@ -343,6 +423,7 @@ def hub_definition() -> Iterator[str]:
 
 
 FILES = {
+    "docs/analysts.md": analysts_page,
     "docs/settings.md": settings_page,
     "docs/streams.md": streams_page,
     "hub/tap-betterdata.yml": hub_definition,

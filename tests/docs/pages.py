@@ -6,6 +6,7 @@ A comment on the line before a block says it:
     <!-- file: NAME -->          the test writes it to that file first
     <!-- add: NAME -->           the test adds it to the lists in that YAML file
     <!-- query: FILE -->         the test asks it of that DuckDB file
+    <!-- ask: marts -->          `dev.py transform` asks it, and compares the answer
     <!-- query: postgres -->     the test asks it of the PostgreSQL database
     <!-- not run: REASON -->     the reason why no test can run it
 """
@@ -42,7 +43,8 @@ class Block:
         page: The page that it stands on.
         line: Where it begins.
         language: Its language.
-        mark: What is to be done with it: `run`, `file`, `add`, `query` or `not run`.
+        mark: What is to be done with it: `run`, `file`, `add`, `query`, `ask` or
+            `not run`.
         detail: What stands behind the mark's colon.
         text: What stands in it.
     """

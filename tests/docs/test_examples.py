@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.e2e.postgres import Database
 
 SECONDS = 240
-MARKS = {"run", "file", "add", "query", "not run"}
+MARKS = {"run", "file", "add", "query", "ask", "not run"}
 LEFT_OUT = {*dev.TARGETS} - {*dev.targets()}
 RUNNABLE = [
     page

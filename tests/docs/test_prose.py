@@ -39,6 +39,9 @@ OTHER_NAMES = {
     "loc_002",
     "loc_123",  # the vendor's example
     "parse_float",  # Python's json
+    "plenty_in",  # of a question's answer
+    "short_in",
+    "search_path",  # the databases'
     "pip_url",  # Meltano's
     "rate_limits",  # a scenario of the benchmarks
     "replication_key",  # the state's
@@ -49,6 +52,8 @@ OTHER_NAMES = {
     "singer_sdk",
     "system_error",  # Airbyte's
     "tap_betterdata",
+    "tap_betterdata_marts",  # dbt's schemas
+    "tap_betterdata_staging",
     "tap_betterdata_sandbox",  # the sandbox's schema
     "transient_error",  # Airbyte's
 }
@@ -120,10 +125,13 @@ def test_names_that_look_like_settings_are_some(
         for loader in project["plugins"]["loaders"]
         for setting in loader["settings"]
     }
+    models: set[str] = set()
+    for path in (dev.ROOT / "transform").glob("*s/**/*.[sy][qm]l"):
+        models |= {path.stem, *re.findall(r"\w+", path.read_text(encoding="utf-8"))}
     others = set()
     for page in TEXTS:
         others |= set(SNAKE.findall(without_python(page)))
-    assert others - settings - targets - catalog.keys() == OTHER_NAMES
+    assert others - settings - targets - models - catalog.keys() == OTHER_NAMES
 
 
 def test_no_word_is_nearly_a_setting(

@@ -1,0 +1,1 @@
+"""From rows to answers: dbt's models of what the tap brings, and a report."""

@@ -1,0 +1,106 @@
+"""The report: one file that needs nothing and says what is wrong, whatever that is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import dev
+from tests.e2e.commands import clean_env
+from tests.e2e.project import copy_project
+from transform.tests.warehouse import AS_OF, MONTHS, Postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tap_betterdata.sandbox import Sandbox
+    from transform.tests.warehouse import Warehouse
+
+SECONDS = 240
+MOST_BYTES = 300_000
+NASTY = """</text><script>alert("1")</script>&"""
+
+
+def test_it_needs_nothing_from_anywhere(built: Warehouse) -> None:
+    html = built.report()
+    assert len(html.encode()) < MOST_BYTES
+    for word in ("<script", "<link", "<img", "@import", "url(", " src=", "<iframe"):
+        assert word not in html
+    # Those name what an SVG is; nothing is fetched.
+    addresses = {*re.findall(r"\w+://[^\s\"'<]+", html)}
+    assert addresses == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "color-scheme: light dark" in html
+    assert 'name="viewport" content="width=device-width' in html
+    assert "All tests have passed." in html
+    assert f"Stock as of {AS_OF}" in html
+
+
+def test_its_numbers_are_the_sandboxs(built: Warehouse, sandbox: Sandbox) -> None:
+    items = [*sandbox.company.items()]
+    html = built.report()
+    value = sum(item["totalValue"] or 0 for item in items)
+    assert f"<b>{value:,.0f}</b>value<" in html
+    assert f"<b>{sum(item['quantityOnHand'] for item in items):,}</b>units<" in html
+    assert html.count("<svg") == 6
+
+
+def test_foreign_text_stays_text(own: Warehouse) -> None:
+    for name in ("productName", "locationName"):
+        own.change(f"""UPDATE inventory SET "{name}" = '{NASTY}'""")  # noqa: S608 - ours
+    assert own.build()[0] == 0
+    html = own.report()
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;") > 10
+
+
+def test_that_dbt_has_not_run_is_said(own: Warehouse) -> None:
+    assert "dbt has not run" in own.report()
+
+
+def test_from_the_api_to_the_report(
+    new_warehouse: Callable[[], Warehouse], tmp_path: Path
+) -> None:
+    copy_project(tmp_path)
+    shutil.copytree(dev.ROOT / "transform", tmp_path / "transform")
+    # The plugins are shared; what Meltano writes while it runs them is not.
+    (tmp_path / "meltano").mkdir()
+    for kind in ("extractors", "loaders", "utilities"):
+        (tmp_path / "meltano" / kind).symlink_to(dev.ROOT / ".meltano" / kind)
+    warehouse = new_warehouse()
+    words: list[str | Path] = [tmp_path / "transform" / "api_to_report.py"]
+    if isinstance(warehouse, Postgres):
+        words += ["--postgres", warehouse.url]
+    env = {
+        **dev.meltano_env(),
+        "MELTANO_PROJECT_ROOT": str(tmp_path),
+        "MELTANO_SYS_DIR_ROOT": str(tmp_path / "meltano"),
+        "MELTANO_DATABASE_URI": f"sqlite:///{tmp_path / 'meltano.db'}",
+        "MELTANO_HUB_URL": "http://127.0.0.1:9",  # nobody answers there
+        "TAP_BETTERDATA_API_URL": f"sandbox:?today={AS_OF}",
+        "TAP_BETTERDATA_START_DATE": MONTHS[0][0],
+        "TAP_BETTERDATA_END_DATE": AS_OF,
+    }
+    # The second day is so late that all is stale.
+    for day, code in ((AS_OF, 0), ("2999-01-01", 1)):
+        done = subprocess.run(  # noqa: S603 - the words are the tests'
+            [sys.executable, *words],
+            cwd=tmp_path,
+            env=clean_env(**env, BETTERDATA_AS_OF=day),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            encoding="utf-8",
+            timeout=SECONDS,
+        )
+        assert bool(done.returncode) is bool(code), (
+            done.stdout[-5000:] + done.stderr[-5000:]
+        )
+        report = tmp_path / "output" / "sandbox" / "report.html"
+        html = report.read_text(encoding="utf-8")
+        assert f"Stock as of {day}" in html
+        assert ("All tests have passed." in html) is not bool(code)
+        assert ("Failed tests: load_is_recent." in html) is bool(code)
