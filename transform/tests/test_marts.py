@@ -48,7 +48,8 @@ def has_company(company: Company, name: str) -> bool:
     """Tell whether there is more of an item's product where it is."""
     item = company.item(name)
     others = company.items(item["locationId"])
-    return sum(x["productMasterId"] == item["productMasterId"] for x in others) > 1
+    product = item["productMasterId"]
+    return len([other for other in others if other["productMasterId"] == product]) > 1
 
 
 def change(company: Company) -> None:
