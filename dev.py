@@ -4,6 +4,7 @@
     python3 dev.py demo             run the main job against the sandbox, into CSV
     python3 dev.py report [--postgres URL]  from the API to a report of the stock
     python3 dev.py test [ARGS...]   run all tests; ARGS go to pytest
+    python3 dev.py readme           run the README's commands in a clean copy
     python3 dev.py transform [ARGS...]  test dbt's models and the report
     python3 dev.py coverage [ARGS...]  the tests, and how much of the tap they reach
     python3 dev.py lint             ruff and mypy
@@ -524,6 +525,13 @@ def test(arguments: list[str]) -> None:
     run_tests(arguments=arguments)
 
 
+def readme(_arguments: list[str]) -> None:
+    """Run the README's commands in a clean copy, installs and all."""
+    ensure(DEV)
+    script = "tests/docs/readme_from_scratch.py"
+    run(DEV.executable("python"), "-m", "pytest", script)
+
+
 def transform(arguments: list[str]) -> None:
     """Test dbt's models and the report on the databases that this Python can have."""
     ensure(DEV)
@@ -745,6 +753,7 @@ COMMANDS = {
     "demo": demo,
     "report": report,
     "test": test,
+    "readme": readme,
     "transform": transform,
     "coverage": coverage,
     "lint": lint,
