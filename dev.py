@@ -9,6 +9,7 @@
     python3 dev.py docs             generate the reference pages and build the site
     python3 dev.py build            build the package into dist/, and check it
     python3 dev.py bench [ARGS...]  measure the tap against others; ARGS choose what
+    python3 dev.py airflow          run the example for Airflow against the sandbox
     python3 dev.py check            coverage, lint, checks, docs and check-lock
     python3 dev.py lock [ARGS...]   pin the dependencies anew; ARGS go to uv
     python3 dev.py check-lock       are requirements/ as lock made them?
@@ -60,6 +61,7 @@ DIGEST_PREFIX = "# made by `dev.py lock`: sha256:"
 
 # requirements/NAME.txt -> what `uv pip compile` makes it from.
 LOCKS: dict[str, tuple[str, ...]] = {
+    "airflow": ("--group", "airflow"),
     "base": ("pyproject.toml",),
     "build": ("--group", "build"),
     "checks": ("--group", "checks"),
@@ -75,9 +77,9 @@ LOCKS: dict[str, tuple[str, ...]] = {
 TARGETS = tuple(name for name in LOCKS if name.startswith("target-"))
 # What Meltano installs for the plugins in meltano.yml.
 PLUGIN_LOCKS = ("build", "tap", *TARGETS)
-# A target with no wheels for this Python and later ones: there, the marks in its
-# requirements leave nothing to install.
-WITHOUT_WHEELS = {"target-duckdb": (3, 14)}
+# What has no wheels for this Python and later ones. Of a target, the marks in its
+# requirements leave nothing to install there.
+WITHOUT_WHEELS = {"airflow": (3, 16), "target-duckdb": (3, 14)}
 
 
 class CommandError(Exception):
@@ -122,6 +124,7 @@ DEV = Environment(".venv-dev", ("build", "dev"), project=True)
 MELTANO = Environment(".venv-meltano", ("meltano",))
 CHECKS = Environment(".venv-checks", ("checks",))
 DOCS = Environment(".venv-docs", ("docs",))
+AIRFLOW = Environment(".venv-airflow", ("airflow",))
 
 SCHEMA_CHECK = ("check-jsonschema", "--builtin-schema")
 # What `checks` runs, by name; none of it needs the network.
@@ -532,6 +535,19 @@ def bench(arguments: list[str]) -> None:
     run(DEV.executable("python"), "-m", "benchmarks", *arguments)
 
 
+def airflow(_arguments: list[str]) -> None:
+    """Run the example for Airflow against the sandbox, into a real PostgreSQL."""
+    if os.name == "nt" or sys.version_info[:2] >= WITHOUT_WHEELS["airflow"]:
+        python = "{}.{} on {}".format(*sys.version_info[:2], sys.platform)
+        say(f"airflow is left out: what it needs has no wheel for Python {python}")
+        return
+    for environment in (DEV, AIRFLOW):
+        ensure(environment)
+    ensure_plugins()
+    words = (AIRFLOW.executable("airflow"), loader("target-postgres"))
+    run(DEV.executable("python"), "-m", "tests.airflow", *words)
+
+
 def check_files(wheel: Path, sdist: Path) -> None:
     """Check that what was built has the package's files, as git knows them.
 
@@ -591,6 +607,7 @@ COMMANDS = {
     "docs": docs,
     "build": build,
     "bench": bench,
+    "airflow": airflow,
     "check": check,
     "lock": lock,
     "check-lock": check_lock,

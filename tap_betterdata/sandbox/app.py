@@ -7,8 +7,9 @@ import socket
 import struct
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -85,7 +86,8 @@ class App:
         self.requests: list[Request] = []
         self.before_request: Callable[[Request], object] | None = None
         self.stopping = threading.Event()
-        self._limiter = Limiter(options)
+        # As documented, the limit is the key's.
+        self._limiters = defaultdict[str, Limiter](partial(Limiter, options))
         self._turn = threading.RLock()
         self._bodies: dict[object, bytes] = {}
 
@@ -133,7 +135,8 @@ class App:
             self.requests.append(request)
             if self.before_request is not None:
                 self.before_request(request)
-            return request, self.faults.take(request), self._limiter.admit()
+            limiter = self._limiters[request.headers.get("Authorization", "")]
+            return request, self.faults.take(request), limiter.admit()
 
     def _counts(self) -> Record:
         """Return how many requests there were by path and status."""
@@ -192,7 +195,7 @@ class App:
         scheme, _, key = header.partition(" ")
         if scheme.lower() != "bearer" or not key:
             raise ApiError(401, "Authorization is missing", "MISSING_AUTHORIZATION")
-        if key == self.options.api_key:
+        if key in self.options.api_keys:
             if permission not in self.options.missing_permissions.split(","):
                 return
             key = _LIMITED_KEY
