@@ -7,9 +7,8 @@ import socket
 import struct
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -87,7 +86,7 @@ class App:
         self.before_request: Callable[[Request], object] | None = None
         self.stopping = threading.Event()
         # As documented, the limit is the key's.
-        self._limiters = defaultdict[str, Limiter](partial(Limiter, options))
+        self._limiters = {key: Limiter(options) for key in options.api_keys}
         self._turn = threading.RLock()
         self._bodies: dict[object, bytes] = {}
 
@@ -135,7 +134,9 @@ class App:
             self.requests.append(request)
             if self.before_request is not None:
                 self.before_request(request)
-            limiter = self._limiters[request.headers.get("Authorization", "")]
+            key = request.headers.get("Authorization", "").partition(" ")[2]
+            # Whoever has no key that is accepted uses up what the first one has.
+            limiter = self._limiters.get(key, self._limiters[self.options.api_keys[0]])
             return request, self.faults.take(request), limiter.admit()
 
     def _counts(self) -> Record:
