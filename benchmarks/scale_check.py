@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dev
 from benchmarks import scale
 from benchmarks.measure import KEY, environment
-from benchmarks.scenarios import TAP
+from benchmarks.scenarios import NO_LIMITS, TAP
 from tests.e2e import postgres
 from tests.e2e.targets import postgres_config
 
@@ -44,7 +44,9 @@ class Cost(NamedTuple):
     state: bytes
 
 
-def run(locations: Sequence[str], url: str, folder: Path, database: Database) -> Cost:
+def run(
+    locations: Sequence[str], url: str, folder: Path, database: Database, **limits: int
+) -> Cost:
     """Run tap and target for a shard.
 
     Raises:
@@ -54,6 +56,10 @@ def run(locations: Sequence[str], url: str, folder: Path, database: Database) ->
         "TAP_BETTERDATA_API_URL": url,
         "TAP_BETTERDATA_API_KEY": KEY,
         "TAP_BETTERDATA_LOCATION_IDS": json.dumps(locations),
+        **{
+            f"TAP_BETTERDATA_{name.upper()}": str(value)
+            for name, value in limits.items()
+        },
         **{
             f"TARGET_POSTGRES_{name.upper()}": str(value)
             for name, value in postgres_config(database).items()
@@ -100,9 +106,11 @@ def measure_cost(folder: Path, database: Database) -> None:
 
     with Sandbox(**company(LOCATIONS)) as sandbox:
         places = sandbox.company.location_ids
-        few = run(places[:FEW], sandbox.url, folder, database.sibling("few"))
+        few = run(
+            places[:FEW], sandbox.url, folder, database.sibling("few"), **NO_LIMITS
+        )
         requests = len(sandbox.requests)
-        many = run(places, sandbox.url, folder, database.sibling("many"))
+        many = run(places, sandbox.url, folder, database.sibling("many"), **NO_LIMITS)
         requests = len(sandbox.requests) - requests
     row = (many.cpu - few.cpu) / (scale.whole(LOCATIONS - FEW).rows)
     say(f"requests: {requests}, by the simulation {scale.whole(LOCATIONS).requests}")
