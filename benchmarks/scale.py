@@ -4,14 +4,15 @@
 
 The tap's own `RateLimiter` and the sandbox's limits run on a clock that jumps. A key's
 shards follow one another, each with a limiter that knows nothing of the one before it;
-keys run side by side, as many as the machines have room for. What a run costs them in
-memory and processor time is what `python -m benchmarks scale_check` measures, which
-compares one point with a real run, too. The table stands in docs/scale.md.
+keys run side by side, as many as the machines have room for. What a run takes of them
+comes from `python -m benchmarks scale_check`, which compares one point with a real run,
+too. Both tables stand in docs/scale.md.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 import sys
 import threading
 from dataclasses import dataclass
@@ -19,14 +20,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from unittest import mock
 
 from tap_betterdata.api import rate_limit, rate_limit_headers
+from tap_betterdata.output.progress import duration
 from tap_betterdata.sandbox.limits import Limiter
 from tap_betterdata.sandbox.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 PER_MINUTE, PER_HOUR, MAX_WAIT = 100, 1000, 3900
-# A whole night's wait is what the budget says; nothing is gained from many requests.
+# Eight answers of 0.4 s are under way at once.
 SECONDS_A_REQUEST = 0.05
 START_SECONDS = 3.0
 
@@ -34,22 +36,18 @@ START_SECONDS = 3.0
 # of the items, how many change in a day.
 ITEMS, PRODUCTS, CHANNELS, CATEGORIES, CHANGED = 1000, 500, 3, 5, 50
 PERIODS_AT_FIRST, PERIODS_A_NIGHT = 13, 2
+SHARD = 125  # locations
 
-# A machine, and what one task with tap and target takes of it, as measured.
+# A machine, and what of it a task takes with tap and target, and then each row. Memory
+# is in MB, processor time in seconds.
 CORES, MEMORY = 4, 16_000
 TASK_MEMORY = 400
-TASK_CPU, ROW_CPU = 8.0, 0.0003
+TASK_CPU, ROW_CPU = 4.0, 0.00025
 
 NIGHT = 8 * 3600
 SIZES = (
-    (1, 5),
-    (1, 50),
-    (1, 500),
-    (10, 50),
-    (100, 50),
-    (100, 500),
-    (1000, 50),
-    (1000, 500),
+    *((1, 50), (1, 500), (10, 50), (10, 500)),
+    *((100, 50), (100, 500), (1000, 50), (1000, 500)),
 )
 
 
@@ -131,58 +129,78 @@ def replay(shards: Sequence[int]) -> Replay:
     return Replay(clock.now - started, refused)
 
 
-def makespan(keys: int, seconds: float, load: Load, machines: int) -> float:
-    """Return the seconds until all keys are done, on so many machines."""
+def shards_of(load: Load, locations: int) -> list[int]:
+    """Cut a key's requests into shards of equal size."""
+    shards = -(-locations // SHARD)
+    return [load.requests // shards] * shards
+
+
+def makespan(keys: int, seconds: float, cpu: float, machines: int) -> float:
+    """Return the seconds until all keys are done, on so many machines.
+
+    Each key takes `seconds` in all, and `cpu` seconds of a processor.
+    """
     slots = [0.0] * min(keys, machines * (MEMORY // TASK_MEMORY))
     for _ in range(keys):
         heapq.heapreplace(slots, slots[0] + seconds)
-    cpu = keys * (TASK_CPU + load.rows * ROW_CPU)
-    return max(*slots, cpu / (machines * CORES))
+    return max(*slots, 0.0, keys * cpu / (machines * CORES))
 
 
-def machines_for(keys: int, seconds: float, load: Load, within: float) -> int | None:
-    """Return how many machines it takes to be done in time; None if none can."""
-    if seconds > within:
-        return None
-    machines = 1
-    while makespan(keys, seconds, load, machines) > within:
-        machines += 1
-    return machines
-
-
-def table() -> str:
-    """Return the table, in Markdown."""
-    head = (
-        *("Keys", "Locations each", "Items in all", "Requests a key and night"),
-        *("First run, h", "Night, h", "Machines", "Machines, if it may take 8 h"),
-    )
-    lines = [head, ["---:"] * len(head)]
+def nights() -> Iterator[tuple[str, ...]]:
+    """Return the rows of the table: what many keys take, and how many machines."""
     for keys, locations in SIZES:
         first, night = whole(locations), nightly(locations)
-        long, short = replay([first.requests]), replay([night.requests])
-        at_once = machines_for(keys, short.seconds, night, short.seconds * 1.001)
-        slowly = machines_for(keys, short.seconds, night, NIGHT)
-        lines.append(
-            [
-                *(f"{n:,}" for n in (keys, locations, keys * locations * ITEMS)),
-                f"{night.requests:,}",
-                *(f"{found.seconds / 3600:.1f}" for found in (long, short)),
-                *("-" if n is None else f"{n:,}" for n in (at_once, slowly)),
-            ]
+        shards = shards_of(night, locations)
+        cpu = len(shards) * TASK_CPU + night.rows * ROW_CPU
+        seconds = replay(shards).seconds
+        machines = next(
+            n for n in itertools.count(1) if makespan(keys, seconds, cpu, n) <= NIGHT
         )
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+        yield (
+            *(f"{n:,}" for n in (keys, locations, keys * locations * ITEMS)),
+            duration(replay(shards_of(first, locations)).seconds),
+            duration(seconds),
+            duration(makespan(keys, seconds, cpu, 1)),
+            f"{machines:,}",
+            f"{keys * night.rows / NIGHT:,.0f}",
+        )
 
 
-def main() -> int:
-    """Print the table, and what cutting one key's night into shards does."""
-    sys.stdout.write(table())
+def cuts() -> Iterator[tuple[str, ...]]:
+    """Return the rows of the table: one key's night, cut into shards."""
     requests = nightly(100).requests
     for shards in (1, 2, 5, 10):
         found = replay([requests // shards] * shards)
-        sys.stdout.write(
-            f"{requests} requests of one key in {shards} shards: "
-            f"{found.seconds / 60:.1f} min, {found.refused} x 429\n"
+        yield f"{shards}", f"{found.seconds / 60:.1f} min", f"{found.refused}"
+
+
+TABLES = (
+    (
+        (
+            *("Keys", "Locations each", "Items in all", "First run of a key"),
+            *("A key's night", "All keys' night, one machine"),
+            *("Machines for 8 h", "Rows a second, over 8 h"),
+        ),
+        nights,
+    ),
+    (("Shards", "100 locations' night", "Refusals"), cuts),
+)
+
+
+def tables() -> list[str]:
+    """Return the tables, in Markdown."""
+    return [
+        "".join(
+            f"| {' | '.join(cells)} |\n"
+            for cells in (head, ["---:"] * len(head), *rows())
         )
+        for head, rows in TABLES
+    ]
+
+
+def main() -> int:
+    """Print the tables."""
+    sys.stdout.write("\n".join(tables()))
     return 0
 
 

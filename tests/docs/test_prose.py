@@ -27,6 +27,7 @@ SNAKE = re.compile(r"(?<![\w/:.])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/]|\.py)")
 WORD = re.compile(r"`([a-z-]+)(?:: [^`\n]+)?`")
 # Those in the docs that are no settings, neither the tap's nor a target's.
 OTHER_NAMES = {
+    "betterdata_north",  # a key's schema
     "disable_existing_loggers",  # Python's logging
     "inventory_adjustments",  # declared in the docs
     "key_fields",  # of what is declared
@@ -34,10 +35,14 @@ OTHER_NAMES = {
     "load_schema",  # Meltano's
     "loc_001",  # the sandbox's
     "loc_002",
+    "loc_003",
+    "loc_004",
     "loc_123",  # the vendor's example
     "parse_float",  # Python's json
     "pip_url",  # Meltano's
-    "rate_limits",  # a scenario of the benchmarks
+    "rate_limits",  # scenarios of the benchmarks
+    "scale_check",
+    "shared_key",
     "replication_key",  # the state's
     "replication_key_value",
     "replication_method",  # the catalog's
