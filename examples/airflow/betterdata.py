@@ -7,17 +7,20 @@ from hashlib import sha256
 from pathlib import Path
 from subprocess import PIPE, Popen
 from tempfile import TemporaryDirectory
+from threading import Timer
 
 from airflow.sdk import Variable, dag, task
 
 # The Airflow variable that holds a key -> the key's shards, each a list of locations.
 SHARDS = json.loads(Path(__file__).with_name("shards.json").read_text())
 MAX_WAIT = 3900  # seconds that the API may keep a shard waiting at one go
-# On top, eight hours of reading: what has not been read then comes with the next run.
+# On top, eight hours of reading. The tap is ended then, and the next run goes on.
 TIMEOUT = timedelta(seconds=MAX_WAIT, hours=8)
+GRACE = timedelta(minutes=15)  # for the target to store what it has, and its state
 
 
-@task(retries=0, execution_timeout=TIMEOUT)  # the tap has made its own tries by then
+# No retries: by then, the tap has made its own.
+@task(retries=0, execution_timeout=TIMEOUT + GRACE)
 def load(key: str, locations: list[str]) -> None:
     """Run tap and target for one shard, and keep each state that the target prints."""
     # A schema for each key: two companies may have rows with the same id.
@@ -34,6 +37,8 @@ def load(key: str, locations: list[str]) -> None:
         Path(folder, "state.json").write_text(Variable.get(name, default="{}"))
         words = ["tap-betterdata", "--config=ENV", "--state=state.json"]
         tap = Popen(words, cwd=folder, env=env, stdout=PIPE)  # noqa: S603
+        timer = Timer(TIMEOUT.total_seconds(), tap.terminate)
+        timer.start()
         try:
             words = ["target-postgres", "--config=ENV"]
             pipe = {"stdin": tap.stdout, "stdout": PIPE, "text": True}
@@ -43,7 +48,8 @@ def load(key: str, locations: list[str]) -> None:
                 Variable.set(name, state)
             codes = tap.wait(), target.wait()
         finally:
-            tap.terminate()  # if it is there still, the time-out has struck
+            timer.cancel()
+            tap.terminate()  # it is there still if the target could not be started
     if any(codes):
         msg = "exit codes: tap {}, target {}; the lines above say why".format(*codes)
         raise RuntimeError(msg)
