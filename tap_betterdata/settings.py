@@ -1,13 +1,11 @@
-"""The settings: their schema, and what is wrong with them in words."""
+"""The settings: their schema, and what they must be."""
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
 from datetime import date
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
@@ -16,41 +14,25 @@ from singer_sdk import typing as th
 from tap_betterdata import streams
 from tap_betterdata.api.connection import SANDBOX_SCHEME
 from tap_betterdata.api.errors import SettingsError
-from tap_betterdata.api.redaction import quote, redact
-from tap_betterdata.inputs import PREFIX, check_certificates, variable_of
+from tap_betterdata.api.redaction import quote
+from tap_betterdata.inputs import check_certificates, variable_of
+from tap_betterdata.setting_faults import (
+    DATE,
+    TEXT,
+    WORDS,
+    fault_of,
+)
 from tap_betterdata.state.periods import GRANULARITIES, default_start
-from tap_betterdata.streams.extra import DECLARATION, NAME, PATH, find_fault
+from tap_betterdata.streams.extra import DECLARATION, find_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from jsonschema import ValidationError
-
-    from tap_betterdata.api.answers import Row
 
 API_URL = "https://app.betterdata.co/api"
 # Visible ASCII: anything else can't stand in a header.
 _KEY = r"^[!-~]+(?![\s\S])"
-_TEXT = r"^[ -~]+(?![\s\S])"
-# A time may follow; it is of no account.
-_DATE = r"^\d{4}-\d{2}-\d{2}(T\S*)?(?![\s\S])"
-_NO_KEY = (
-    "api_key is missing: set it, or TAP_BETTERDATA_API_KEY with --config=ENV, or set "
-    "api_url to sandbox: to try without one"
-)
 _NO_URL = "api_url must be an https:// address, or sandbox: for the stand-in"
-# What settings take, by their patterns and kinds.
-_WORDS = {
-    _DATE: "a date, YYYY-MM-DD, such as 2026-01-31",
-    _TEXT: "a text of ASCII letters, digits and punctuation, on one line",
-    NAME: "small letters, digits and underscores, such as inventory_adjustments",
-    PATH: "what follows api_url, such as /inventory/adjustments, without host, .. or ?",
-    "array": 'a list of texts, such as ["loc_001", "loc_002"]',
-    "object": "a JSON object",
-    "string": "a text in quotes, not an empty one",
-}
-_MAX_SHOWN = 60
-_MAX_UNKNOWN = 10
 
 SCHEMA: dict[str, Any] = {
     **th.PropertiesList(
@@ -85,7 +67,7 @@ SCHEMA: dict[str, Any] = {
         ),
         th.Property(
             "start_date",
-            th.StringType(pattern=_DATE),
+            th.StringType(pattern=DATE),
             title="Start date",
             description=(
                 "The first day of analytics (YYYY-MM-DD). Default: the first day "
@@ -94,7 +76,7 @@ SCHEMA: dict[str, Any] = {
         ),
         th.Property(
             "end_date",
-            th.StringType(pattern=_DATE),
+            th.StringType(pattern=DATE),
             title="End date",
             description=(
                 "The last day of analytics (YYYY-MM-DD). Default: today, UTC."
@@ -128,7 +110,7 @@ SCHEMA: dict[str, Any] = {
         ),
         th.Property(
             "user_agent",
-            th.StringType(pattern=_TEXT),
+            th.StringType(pattern=TEXT),
             title="User agent",
             description="What the tap calls itself. Default: its name and version.",
         ),
@@ -281,7 +263,7 @@ def _check_kinds(
 ) -> None:
     names = {name: variable_of(name) for name in variables}
     errors = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(config)
-    if faults := [_fault(error, names) for error in errors]:
+    if faults := [fault_of(error, names) for error in errors]:
         raise SettingsError("; ".join(dict.fromkeys(faults)))
 
 
@@ -299,118 +281,6 @@ def check_extra_streams(
     known = (getattr(streams, name) for name in streams.__all__)
     if fault := find_fault(entries, {stream.name: stream.path for stream in known}):
         raise SettingsError(fault)
-
-
-def _fault(error: ValidationError, names: Mapping[str, str]) -> str:
-    """Say in words what is wrong with a setting, and what to write."""
-    first, *more = error.absolute_path or [""]
-    path = [names.get(str(first), str(first)), *more]
-    label = str(path[0]) + "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}"
-        # Which text of a list it is, shows; which object of a list doesn't.
-        for part in (more[:-1] if isinstance(path[-1], int) else more)
-    )
-    schema, value = cast("Mapping[str, Any]", error.schema), error.instance
-    if not label:
-        return _NO_KEY
-    if schema.get("secret"):
-        return f"{label} {_key_fault(value)}"
-    if error.validator in {"required", "additionalProperties"}:
-        return _fields_fault(f"{label}[{path[-1]}]", schema, cast("Row", value))
-    holds = "holds" if isinstance(path[-1], int) else "is"
-    is_quoted = first == label and isinstance(value, str)
-    return (
-        f"{label} {holds} {_show(value)}: it takes "
-        f"{_takes(schema, is_quoted=is_quoted)}"
-    )
-
-
-def _fields_fault(label: str, schema: Mapping[str, Any], value: Row) -> str:
-    """Say which fields an object lacks, and which it should not have."""
-    properties = schema["properties"]
-    lacking = [name for name in schema["required"] if name not in value]
-    unknown = [
-        _meant(name[:_MAX_SHOWN], properties) for name in {*value} - {*properties}
-    ]
-    lacks = [f"lacks {', '.join(lacking)}"] if lacking else []
-    holds = [f"holds {', '.join(sorted(unknown))}"] if unknown else []
-    return f"{label} {' and '.join([*lacks, *holds])}: it takes {', '.join(properties)}"
-
-
-def _key_fault(key: object) -> str:
-    if not isinstance(key, str):
-        return "is not a text: write the key in quotes"
-    if "\n" in key or "\r" in key:
-        fault = "a line break"
-    elif any(map(str.isspace, key)):
-        fault = "a blank"
-    elif "…" in key:
-        fault = "an ellipsis (…), so it was cut short"
-    else:
-        fault = "a character that no key has"
-    return f"holds {fault}: copy the whole key anew, and nothing around it"
-
-
-def _show(value: object) -> str:
-    if isinstance(value, str):
-        return quote(value)
-    return redact(json.dumps(value, default=str).strip('"'), _MAX_SHOWN)
-
-
-def _takes(schema: Mapping[str, Any], *, is_quoted: bool) -> str:
-    unquoted = ", without quotes" if is_quoted else ""
-    kinds = schema.get("type", ())
-    if "enum" in schema:
-        *others, last = schema["enum"]
-        return f"{', '.join(others)} or {last}"
-    if "integer" in kinds:
-        low, high = schema.get("minimum"), schema.get("maximum")
-        limits = "" if low is None else f", {low} or more"
-        limits = limits if high is None else f" from {low} to {high}"
-        return f"a whole number{limits}{unquoted}"
-    if "boolean" in kinds:
-        return f"true or false{unquoted}"
-    if "properties" in schema.get("items", {}):
-        return f"a list of objects with {', '.join(schema['items']['required'])}"
-    words = (_WORDS[kind] for kind in _WORDS if kind in kinds)
-    of_kind = next(words, "what `tap-betterdata --about` says of it")
-    return _WORDS.get(schema.get("pattern", ""), of_kind)
-
-
-def unknown_settings(config: Iterable[str], schema: Mapping[str, Any]) -> str:
-    """Name what was set but is no setting, and what was meant; empty if all are."""
-    # Those with an underscore are Meltano's own.
-    return _unknown(config, schema["properties"], ("_",))
-
-
-def unknown_variables(schema: Mapping[str, Any]) -> str:
-    """Name variables that are no settings, and which were meant; empty if all are."""
-    settings = schema["properties"]
-    ours = [name for name in os.environ if name.startswith(PREFIX)]
-    known = {variable_of(name) for name in (*settings, "loglevel")}
-    # Meltano sets one for each part of a setting that is an object, too.
-    objects = [name for name in settings if "object" in settings[name]["type"]]
-    return _unknown(ours, known, tuple(f"{variable_of(n)}_" for n in ("", *objects)))
-
-
-def _unknown(
-    given: Iterable[str], known: Iterable[str], others: tuple[str, ...]
-) -> str:
-    names = [n for n in given if n not in known and not n.startswith(others)]
-    if not names:
-        return ""
-    more = len(names) - _MAX_UNKNOWN
-    shown = ", ".join(_meant(name, known) for name in names[:_MAX_UNKNOWN])
-    return (
-        f"No settings of this tap, and ignored: {shown}"
-        f"{f' and {more} more' if more > 0 else ''}."
-    )
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name[:_MAX_SHOWN], known, 1)
-    shown = quote(name)
-    return f"{shown} (did you mean {near[0]}?)" if near else shown
 
 
 def check_batches(batches: Mapping[str, Any]) -> None:
@@ -487,5 +357,5 @@ def _day(config: Mapping[str, Any], name: str, default: date) -> date:
     try:
         return date.fromisoformat(config[name][:10])
     except ValueError:
-        msg = f"{name} is {quote(config[name])}: it takes {_WORDS[_DATE]}"
+        msg = f"{name} is {quote(config[name])}: it takes {WORDS[DATE]}"
         raise SettingsError(msg) from None

@@ -36,14 +36,13 @@ from tap_betterdata.inputs import (
 )
 from tap_betterdata.output.command import LineCommand, guard_log
 from tap_betterdata.output.writer import LineWriter
+from tap_betterdata.setting_faults import unknown_settings, unknown_variables
 from tap_betterdata.settings import (
     SCHEMA,
     analytics_window,
     check,
     check_extra_streams,
     keys_in,
-    unknown_settings,
-    unknown_variables,
     without_unset,
 )
 from tap_betterdata.state.bookmarks import check_state, read_bookmarks

@@ -65,7 +65,8 @@ def run(tap: Runner, sandbox: Sandbox, **changes: object) -> Outcome:
 def check_rows(outcome: Outcome, rows: list[dict[str, Any]], name: str = NAME) -> None:
     """Check that each row came once, whole, beside its key."""
     records = sorted(outcome.records(name), key=lambda record: record["id"])
-    assert records == [{"id": row["id"], "data": row} for row in rows]
+    expected = sorted(rows, key=lambda row: row["id"])
+    assert records == [{"id": row["id"], "data": row} for row in expected]
 
 
 # What comes of it

@@ -12,17 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from datetime import datetime
 
+    from tap_betterdata.pagination.page import Row
+
 _BITS = 64
 _MASK = (1 << _BITS) - 1
-# Multiplying by an odd number loses nothing and spreads what `hash` leaves close
-# together (the hash of a small integer is the integer) over the leading bits.
-_SPREAD = 0x9E3779B97F4A7C15
 _SHELF_BITS = 12
 _SHIFT = _BITS - _SHELF_BITS
 
 
 class KeySet:
-    """A set of keys that only grows and keeps their fingerprints alone.
+    """A set of texts that only grows and keeps their fingerprints alone.
 
     A `set` of integers takes about 70 bytes for each. Here they lie side by side in
     sorted arrays, one for each combination of their leading bits, which keeps every
@@ -41,18 +40,12 @@ class KeySet:
         """Return how many there are."""
         return self._count
 
-    def __contains__(self, key: Hashable) -> bool:
-        """Say whether a key is in the set."""
-        fingerprint = hash(key) * _SPREAD & _MASK
-        shelf = self._shelves.get(fingerprint >> _SHIFT)
-        if shelf is None:
-            return False
-        index = bisect_left(shelf, fingerprint)
-        return index < len(shelf) and shelf[index] == fingerprint
+    def add(self, key: str | tuple[object, ...]) -> bool:
+        """Put a key in, and say whether it is new.
 
-    def add(self, key: Hashable) -> bool:
-        """Put a key in, and say whether it is new."""
-        fingerprint = hash(key) * _SPREAD & _MASK
+        Not for integers: their hashes lie close together.
+        """
+        fingerprint = hash(key) & _MASK
         shelf = self._shelves[fingerprint >> _SHIFT]
         index = bisect_left(shelf, fingerprint)
         if index < len(shelf) and shelf[index] == fingerprint:
@@ -73,15 +66,19 @@ class SentRows:
         settled_keys: How many of them came first with a time stamp of before `settled`.
     """
 
-    def __init__(self, *, once: bool) -> None:
+    def __init__(
+        self, *, once: bool, content: Callable[[Row], Hashable] = lambda row: row
+    ) -> None:
         """Begin with none.
 
         Args:
             once: Whether a row that changed is not sent again.
+            content: Returns what a row holds: it may change twice within a time stamp.
         """
         self.keys = KeySet()
         self.settled_keys = 0
         self._once = once
+        self._content = content
         self._settled: datetime | None = None
         self._versions = KeySet()
 
@@ -90,13 +87,13 @@ class SentRows:
         if self._settled is None:
             self._settled = settled
 
-    def add(self, key: str, stamp: datetime, content: Callable[[], Hashable]) -> bool:
+    def add(self, key: str, stamp: datetime, row: Row) -> bool:
         """Note that a row has come, and say whether it is to be sent.
 
         Args:
             key: What tells it apart.
             stamp: When it last changed.
-            content: Returns what it holds: it may change twice within a time stamp.
+            row: The row.
         """
         is_new = self.keys.add(key)
         if self._settled is None or stamp <= self._settled:
@@ -104,4 +101,4 @@ class SentRows:
             return is_new
         if self._once:
             return is_new
-        return self._versions.add((key, content()))
+        return self._versions.add((key, self._content(row)))

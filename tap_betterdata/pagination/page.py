@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Mapping
 
 Row = Any
 
@@ -71,12 +71,10 @@ class Fields:
     Attributes:
         key: Returns what tells the rows of a list apart.
         stamp: Returns when a row last changed; None where it doesn't say.
-        content: Returns what a row holds.
     """
 
     key: Callable[[Row], str]
     stamp: Callable[[Row], datetime | None] = lambda _: None
-    content: Callable[[Row], Hashable] = lambda row: row
 
     def keys(self, page: Page) -> list[str]:
         """Return the keys of a page's rows, in order."""

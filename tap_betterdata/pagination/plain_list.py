@@ -9,7 +9,6 @@ changes between two answers (one row in, one row out) where rows have no time st
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from tap_betterdata.pagination.key_set import KeySet
@@ -173,12 +172,12 @@ class PlainList:
         Returns:
             Those to send; how many rows are new, and how many had come before.
         """
-        rows, new, content = [], 0, self.fields.content
+        rows, new = [], 0
         stamps, keys = self.fields.stamps(page), self.fields.keys(page)
         for row, key, stamp in zip(page.rows, keys, stamps, strict=True):
             new += self._keys.add(key)
             is_wanted = self.bookmark is None or stamp is NEVER or stamp > self.bookmark
-            if self.sent.add(key, stamp, partial(content, row)) and is_wanted:
+            if self.sent.add(key, stamp, row) and is_wanted:
                 rows.append(row)
         self._newest = max([self._newest, *stamps])
         return rows, new, len(keys) - new

@@ -6,8 +6,10 @@ connections and lie like a real service:
     with Sandbox.from_query("items=20000&latency_ms=50") as sandbox:
         sandbox.url, sandbox.api_key, sandbox.company
 
-`python -m tap_betterdata.sandbox` starts it from a shell. What the real API answers is
-known from its public documentation only; where that is silent, an option chooses.
+`python -m tap_betterdata.sandbox` starts it from a shell. The company has a past that
+ends with the day before; `today=2026-03-15` sets its clock, but not that of the changes
+made while it runs, nor the `Date` of answers. What the real API answers is known from
+its public documentation only; where that is silent, an option chooses.
 """
 
 from __future__ import annotations

@@ -1,22 +1,40 @@
-"""A deterministic company: what stands where, computed from numbers.
+"""A deterministic company: what stands where on a day, computed from numbers.
 
 Nothing is stored per item, so a million items cost no more than a million ids. A
 digest of the seed and the item's number stands in for chance: any item can be
-computed without those before it, and equal options give equal bytes.
+computed without those before it, on any day, and equal options give equal bytes.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import copy
 import hashlib
 import struct
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from tap_betterdata.sandbox.history import (
+    BOUGHT,
+    COUNTED,
+    DAY,
+    FIRST_WANDERER,
+    WANDERERS,
+    Kind,
+    Pace,
+    date,
+    day_start,
+    instant,
+    midnight,
+    pace_of,
+)
+
 if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
     from tap_betterdata.sandbox.options import Options
 
 #: One JSON object of the API.
@@ -31,7 +49,9 @@ CHANNELS: list[Record] = _NAMES["channels"]
 
 #: What the company is warned of, and where: the documented fields of the one object.
 ALERTS_CONFIG: Record = _NAMES["alerts"]
-_REASONS: list[str] = _NAMES["reasons"]
+
+#: Why stock was adjusted: "counted", or for other reasons "less" or "more".
+REASONS: dict[str, list[str]] = _NAMES["reasons"]
 
 #: The documented fields of an inventory item.
 INVENTORY_FIELDS = (
@@ -55,44 +75,31 @@ INVENTORY_FIELDS = (
     "updatedAt",
 )
 
-# All generated changes lie in the 2**25 seconds (388 days) from this day on. The span
-# is a power of two, so an odd stride visits every second of it once. Dates and times
-# are put together from texts, as that is the costliest part of an item otherwise.
-_FIRST_CHANGE = dt.date(2024, 6, 1)
-_SPAN = 2**25
-_DATES = [str(_FIRST_CHANGE + dt.timedelta(days=day)) for day in range(389)]
-_MINUTES = [f"T{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)]
-_SECONDS = [f"{second:02}" for second in range(60)]
-_STRIDE = 19_250_701
-# A draw below this is the milliseconds of a change.
-_FRACTIONS = 1000
+# The cost of one item in so many is not known.
+_UNKNOWN_COST = 20
 
-# What chance decides about an item: one wide number and ten of 16 bits.
-_DRAWS = struct.Struct("<Q10H")
+# What chance decides about an item: one wide number and eight of 16 bits.
+_DRAWS = struct.Struct("<Q8H")
 
-_FIRST_EXPIRY = dt.date(2025, 1, 1)
-_DAYS = [str(_FIRST_EXPIRY + dt.timedelta(days=day)) for day in range(1024)]
-_FIRST_COUNT = dt.date(2024, 6, 1)
-_COUNTS = [f"{_FIRST_COUNT + dt.timedelta(days=day)}T00:00:00Z" for day in range(365)]
+# How many days a lot keeps: from two months to three years.
+_LEAST_SHELF_LIFE = 60
+_SHELF_LIVES = 1024
 _BINS = [
     f"{aisle}-{rack}-{shelf}"
     for aisle in "ABCDEFGH"
     for rack in range(1, 13)
     for shelf in range(1, 6)
 ]
-
-_PRIORITIES = ("URGENT", "HIGH", "MEDIUM", "LOW")
-# More than this is overstock.
-_MUCH = 300
+_BIN_IDS = [f"bin_{number:03}" for number in range(len(_BINS))]
 
 
 def draw(*parts: object) -> int:
     """Return 64 bits that depend on all the parts and look like chance."""
-    return int.from_bytes(_digest("/".join(map(str, parts)), 8))
+    return int.from_bytes(_digest("/".join(map(str, parts)).encode(), 8))
 
 
-def _digest(text: str, size: int) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=size).digest()
+def _digest(text: bytes, size: int) -> bytes:
+    return hashlib.blake2b(text, digest_size=size).digest()
 
 
 def cents(amount: int) -> Decimal:
@@ -111,14 +118,35 @@ class Product(msgspec.Struct, frozen=True, gc=False):
     has_lots: bool
 
 
-class Catalogue:
-    """Locations, products and the items the company starts with."""
+class Movement(msgspec.Struct, frozen=True, gc=False):
+    """What changed the stock of a location; what is moved is moved out and in.
 
-    def __init__(self, options: Options) -> None:
+    Attributes:
+        at: When, as a date-time.
+        quantity: What came, or went if below zero.
+        unit_cost: None where it is not known.
+    """
+
+    item_id: str
+    product_id: str
+    location_id: str
+    kind: Kind
+    at: str
+    quantity: int
+    unit_cost: Decimal | None
+
+
+class Catalogue:
+    """Locations, products and the items that the company has as a day begins."""
+
+    def __init__(self, options: Options, today: dt.date) -> None:
         """Read the size of the company from the options."""
-        self._seed = options.seed
+        self._now = midnight(today)
+        self.seed = options.seed
         self._per_location = options.products_per_location
-        self._item_count = options.item_count
+        # Where each location has just these products, nothing goes elsewhere.
+        self._moves = options.locations > 1 and options.products_per_location is None
+        self.item_count = options.item_count
         self._products = [
             self._make_product(index) for index in range(options.product_count)
         ]
@@ -129,28 +157,53 @@ class Catalogue:
         ]
         self.location_names = dict(self._locations)
 
+    def on(self, day: dt.date) -> Self:
+        """Return the same company as another day begins."""
+        other = copy.copy(self)
+        other._now = midnight(day)  # noqa: SLF001 - it is one of these
+        return other
+
+    # -- items -----------------------------------------------------------------
+
     def item(self, number: int) -> Record:
-        """Return inventory item `number` (starting at 1) with its 18 fields.
+        """Return inventory item `number` (starting at 1) with its 18 fields."""
+        pace = self.pace(number)
+        return self._item(number, pace, pace.last(self._now))
+
+    def updated_at(self, number: int) -> str:
+        """Return when an item was changed last."""
+        pace = self.pace(number)
+        return pace.updated_at(pace.last(self._now))
+
+    def item_after(self, number: int, movement: int) -> Record:
+        """Return what an item was after one of its movements."""
+        return self._item(number, self.pace(number), movement)
+
+    def _item(self, number: int, pace: Pace, movement: int) -> Record:
+        """Make an item.
 
         The fields are those of the documented sample. That lot, bin, cost and last
         count may be null is assumed: not every company keeps them.
         """
-        index = number - 1
-        draws = _DRAWS.unpack(_digest(f"{self._seed}/item/{number}", _DRAWS.size))
-        pick, stock, full, held, lot, lot_number = draws[:6]
-        expiry, shelf, cost_known, counted, fraction = draws[6:]
-        product = self._products[self._product_at(index, pick)]
-        location_id, location_name = self._locations[index % len(self._locations)]
-        on_hand = stock % 400
+        draws = self._draws(number)
+        pick, stock, full, held, lot = draws[:5]
+        expiry, shelf, cost_known, counted = draws[5:]
+        product = self._products[self._product_at(number - 1, pick)]
+        location_id, location_name = self._locations[
+            (number - 1 + pace.times_moved(movement)) % len(self._locations)
+        ]
+        on_hand = pace.left(movement, stock, counted)
         # One in eleven is reserved as a whole, most have a few reservations.
         reserved = on_hand if full % 11 == 0 else min(held % 40, on_hand)
-        cost = product.cost if cost_known % 20 else None
+        cost = product.cost if cost_known % _UNKNOWN_COST else None
         has_lot = product.has_lots and lot % 16 != 0
         expires = has_lot and expiry % 8 != 0
         has_bin = shelf % 10 != 0
         bin_index = shelf // 10 % len(_BINS)
+        bought = pace.day(BOUGHT, movement)
+        padded = f"{number:07}"
         return {
-            "id": f"item_{number:07}",
+            "id": f"item_{padded}",
             "productMasterId": product.id,
             "productName": product.name,
             "globalSku": product.sku,
@@ -159,94 +212,117 @@ class Catalogue:
             "quantityOnHand": on_hand,
             "quantityReserved": reserved,
             "quantityAvailable": on_hand - reserved,
-            "lotId": f"lot_{number:07}" if has_lot else None,
-            "lotNumber": f"LOT-2024-{lot_number:05}" if has_lot else None,
-            "expiryDate": _DAYS[expiry // 8 % len(_DAYS)] if expires else None,
-            "binId": f"bin_{bin_index:03}" if has_bin else None,
+            # Whatever is bought is a lot of its own.
+            "lotId": f"lot_{padded}_{bought}" if has_lot else None,
+            "lotNumber": f"LOT-{date(bought)}" if has_lot else None,
+            "expiryDate": (
+                date(bought + _LEAST_SHELF_LIFE + expiry // 8 % _SHELF_LIVES)
+                if expires
+                else None
+            ),
+            "binId": _BIN_IDS[bin_index] if has_bin else None,
             "binName": _BINS[bin_index] if has_bin else None,
             "unitCost": cost,
             "totalValue": None if cost is None else cost * on_hand,
-            "lastCountedAt": _COUNTS[counted // 6 % 365] if counted % 6 else None,
-            "updatedAt": self._updated_at(index, fraction % 4096),
+            "lastCountedAt": (
+                day_start(pace.day(COUNTED, movement)) if counted % 6 else None
+            ),
+            "updatedAt": pace.updated_at(movement),
         }
 
-    def plain_list(self, name: str) -> list[Record]:
-        """Return `recommendations`, `alerts` or `adjustments` at first, by their age.
+    def items(self, location_id: str | None) -> Iterator[Record]:
+        """Yield the items of a location, or of all."""
+        for number in self._numbers(location_id):
+            record = self.item(number)
+            if location_id in (None, record["locationId"]):
+                yield record
 
-        There is a recommendation for each fourth item, if it can go anywhere, an alert
-        for each second one, and an adjustment for each third one.
-        """
-        make, step = {
-            "recommendations": (self._recommendation, 4),
-            "alerts": (self._alert, 2),
-            "adjustments": (self._adjustment, 3),
-        }[name]
-        if name == "recommendations" and len(self._locations) == 1:
-            return []
-        numbers = range(step, self._item_count + 1, step)
-        created = self._created_at
-        return [
-            {**make(place, self.item(number)), "createdAt": created(number)}
-            for place, number in enumerate(numbers, start=1)
-        ]
+    def ids_at(self, ids: list[str]) -> dict[str, list[str]]:
+        """Sort the ids of all items by where they lie."""
+        places = len(self._locations)
+        found = [ids[place::places] for place in range(places)]
+        if self._moves:
+            for here in found:
+                del here[FIRST_WANDERER::WANDERERS]
+            for number in self._wanderers():
+                moved = self.pace(number).times_moved(self.latest(number))
+                found[(number - 1 + moved) % places].append(ids[number - 1])
+            for here in found:
+                here.sort()
+        return dict(zip(self.location_names, found, strict=True))
 
-    def _recommendation(self, number: int, item: Record) -> Record:
-        """Recommend to move stock of an item; all fields are documented."""
-        chance = draw(self._seed, "recommendation", number)
-        source = item["locationId"]
-        others = [place for place in self.location_names if place != source]
-        return {
-            "id": f"rec_{number:07}",
-            "productMasterId": item["productMasterId"],
-            "sourceLocationId": source,
-            "destLocationId": others[chance % len(others)],
-            "quantity": 1 + (chance >> 8) % max(1, item["quantityAvailable"]),
-            "priority": _PRIORITIES[(chance >> 16) % len(_PRIORITIES)],
-            "status": "PENDING",
-            "reason": "Destination is below its safety stock",
-            "estimatedROI": cents(5 + (chance >> 24) % 40),
-        }
+    # -- movements -------------------------------------------------------------
 
-    def _adjustment(self, number: int, item: Record) -> Record:
-        """Book what made the stock what it is; eight fields are documented."""
-        chance = draw(self._seed, "adjustment", number)
-        after = item["quantityOnHand"]
-        delta = chance % 41 - 20
-        # There was never less than nothing.
-        delta = min(delta, after) or -1
-        return {
-            "id": f"txn_{number:07}",
-            "inventoryItemId": item["id"],
-            "transactionType": "ADJUSTMENT",
-            "deltaQty": delta,
-            "qtyBefore": after - delta,
-            "qtyAfter": after,
-            "reasonCode": _REASONS[(chance >> 8) % len(_REASONS)],
-            "comment": None if chance >> 16 & 1 else f"{item['binName']}: “{number}”",
-        }
+    def pace(self, number: int) -> Pace:
+        """Return when an item is moved."""
+        turn, place = divmod(number - 1, len(self._locations))
+        return pace_of(
+            turn, place, len(self._locations), self.seed, wanders=self._moves
+        )
 
-    def _alert(self, number: int, item: Record) -> Record:
-        """Tell about an item; only the types are documented, as those to switch on."""
-        on_hand = item["quantityOnHand"]
-        kind = "lowAtp"
-        if on_hand == 0:
-            kind = "stockout"
-        elif item["expiryDate"]:
-            kind = "expiry"
-        elif on_hand > _MUCH:
-            kind = "overstock"
-        return {
-            "id": f"alert_{number:07}",
-            "type": kind,
-            "productMasterId": item["productMasterId"],
-            "locationId": item["locationId"],
-            "quantity": on_hand,
-            "message": f"{kind}: {item['productName']}, {item['locationName']}",
-        }
+    def latest(self, number: int) -> int:
+        """Return the last movement of an item."""
+        return self.pace(number).last(self._now)
 
-    def _created_at(self, number: int) -> str:
-        """Return instants that grow with the number of the item."""
-        return _instant(_SPAN * number // (self._item_count + 1))
+    def movements(
+        self, first: dt.date, last: dt.date, location_id: str | None = None
+    ) -> Iterator[Movement]:
+        """Yield what was moved from one day to another, at a location or at all."""
+        start, end = midnight(first), min(midnight(last) + DAY, self._now)
+        for number in self._numbers(location_id):
+            pace = self.pace(number)
+            for movement in range(pace.last(start) + 1, pace.last(end) + 1):
+                for change in self._changes(number, movement):
+                    if location_id in (None, change.location_id):
+                        yield change
+
+    def _changes(self, number: int, movement: int) -> Iterator[Movement]:
+        """Yield what a movement changed, at each location that it changed."""
+        pace = self.pace(number)
+        draws = self._draws(number)
+        product = self._products[self._product_at(number - 1, draws[0])]
+        places = len(self._locations)
+        place = number - 1 + pace.times_moved(movement)
+        kind = pace.kind(movement)
+        left = pace.left(movement, draws[1], draws[8])
+        if kind == "moved":
+            changes = [(place - 1, -left), (place, left)]
+        else:
+            changes = [(place, left - pace.left(movement - 1, draws[1], draws[8]))]
+        for at, quantity in changes:
+            yield Movement(
+                item_id=f"item_{number:07}",
+                product_id=product.id,
+                location_id=self._locations[at % places][0],
+                kind=kind,
+                at=instant(pace.second(movement)),
+                quantity=quantity,
+                unit_cost=product.cost if draws[7] % _UNKNOWN_COST else None,
+            )
+
+    def _numbers(self, location_id: str | None) -> Iterator[int]:
+        """Yield the numbers of all items that may ever lie at a location."""
+        if location_id is None:
+            yield from range(1, self.item_count + 1)
+            return
+        places = len(self._locations)
+        home = list(self.location_names).index(location_id)
+        yield from range(home + 1, self.item_count + 1, places)
+        for number in self._wanderers():
+            if (number - 1) % places != home:
+                yield number
+
+    def _wanderers(self) -> Iterator[int]:
+        """Yield the numbers of the items that go round the locations."""
+        if not self._moves:
+            return
+        places, end = len(self._locations), self.item_count + 1
+        for first in range(FIRST_WANDERER * places + 1, end, WANDERERS * places):
+            yield from range(first, min(first + places, end))
+
+    def _draws(self, number: int) -> tuple[int, ...]:
+        text = b"%d/item/%d" % (self.seed, number)
+        return _DRAWS.unpack(_digest(text, _DRAWS.size))
 
     def category_id(self, product_id: str) -> str:
         """Return the category of a product, `cat_000` when it is not known."""
@@ -260,13 +336,8 @@ class Catalogue:
         turn = index // len(self._locations)
         return (turn % self._per_location + location) % len(self._products)
 
-    def _updated_at(self, index: int, fraction: int) -> str:
-        """Return a distinct past instant; about one in four carries a fraction."""
-        text = _instant((index * _STRIDE + self._seed) % _SPAN)
-        return f"{text[:-1]}.{fraction:03}Z" if fraction < _FRACTIONS else text
-
     def _make_product(self, index: int) -> Product:
-        chance = draw(self._seed, "product", index)
+        chance = draw(self.seed, "product", index)
         category = index % len(_CATEGORIES)
         names = _CATEGORIES[category]["products"]
         sizes = _CATEGORIES[category]["sizes"]
@@ -284,13 +355,6 @@ class Catalogue:
             ),
             has_lots=(chance >> 32) % 4 != 0,
         )
-
-
-def _instant(second: int) -> str:
-    """Return the second of the span that has this number."""
-    minute, second = divmod(second, 60)
-    day, minute = divmod(minute, 1440)
-    return f"{_DATES[day]}{_MINUTES[minute]}{_SECONDS[second]}Z"
 
 
 def category_names() -> dict[str, str]:

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from copy import deepcopy
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from tap_betterdata.sandbox.analytics import Amount, Summary, amount, turnover
 from tap_betterdata.sandbox.catalogue import (
     ALERTS_CONFIG,
     CHANNELS,
     Catalogue,
     Record,
-    category_names,
-    cents,
     draw,
 )
+from tap_betterdata.sandbox.lists import plain_list
 from tap_betterdata.sandbox.sorting import sort_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tap_betterdata.sandbox.catalogue import Movement
     from tap_betterdata.sandbox.options import Options
-
-Amount = int | Decimal
-
-# The sums of a category before its first item.
-_NOTHING: tuple[Amount, Amount] = (Decimal("0.00"), 0)
 
 # Items inserted between two others get `<id before>-<serial>`. The serial counts
 # down, so that a later insertion at the same place sorts before an earlier one.
@@ -39,26 +35,31 @@ class Company:
     """The inventory of one organization; safe to use from several threads.
 
     Only the ids are kept in memory. A record is computed from its id unless it was
-    changed or inserted. `version` grows with every change.
+    changed or inserted. `version` grows with every change. What is changed belongs to
+    `today`: what is said of earlier days stays as it was.
+
+    Attributes:
+        today: The day on which all this is so, in UTC; its own movements are to come.
+        version: How often it was changed.
     """
 
     def __init__(self, options: Options) -> None:
         """Found the company that the options describe."""
         self.version = 0
+        self.today = options.today or dt.datetime.now(dt.UTC).date()
         self._seed = options.seed
-        self._catalogue = Catalogue(options)
+        self._catalogue = Catalogue(options, self.today)
         self._lock = threading.RLock()
         # Ids have a fixed width, so the order of the texts is that of the numbers.
         self._ids = [f"item_{n:07}" for n in range(1, options.item_count + 1)]
-        self._ids_at = {
-            location_id: self._ids[start :: options.locations]
-            for start, location_id in enumerate(self._catalogue.location_names)
-        }
+        self._ids_at = self._catalogue.ids_at(self._ids)
         self._changed: dict[str, Record] = {}
         self._next_number = options.item_count + 1
         self._next_serial = _FIRST_SERIAL
         # Sorted orders and sums, each kept until the next change.
         self._views: dict[tuple[object, ...], Any] = {}
+        # What the stock of earlier days was worth.
+        self._past_values: dict[tuple[str | None, dt.date], Decimal] = {}
         #: The one object; what is changed in it is served.
         self.alerts_config = deepcopy(ALERTS_CONFIG)
         self._plain_lists: dict[str, list[Record]] = {}
@@ -111,7 +112,7 @@ class Company:
         """Return a list by its name in the catalogue; what is changed is served."""
         with self._lock:
             if name not in self._plain_lists:
-                self._plain_lists[name] = self._catalogue.plain_list(name)
+                self._plain_lists[name] = plain_list(self._catalogue, name)
             return self._plain_lists[name]
 
     # -- changing --------------------------------------------------------------
@@ -202,8 +203,8 @@ class Company:
             product_id = record["productMasterId"]
             if product_id not in stocks:
                 stocks[product_id] = _Stock(record)
-            stocks[product_id].on_hand += _amount(record["quantityOnHand"])
-            stocks[product_id].reserved += _amount(record["quantityReserved"])
+            stocks[product_id].on_hand += amount(record["quantityOnHand"])
+            stocks[product_id].reserved += amount(record["quantityReserved"])
         return [stocks[product_id] for product_id in sorted(stocks)]
 
     def _atp_row(self, stock: _Stock) -> Record:
@@ -237,44 +238,53 @@ class Company:
     ) -> Record:
         """Return the analytics of a period with its days `start` to `end`.
 
-        Values and units are those of today's inventory. Slow-moving are the items
-        last changed before the period, expiring those that expire within it; how the
-        vendor counts them is not documented.
+        Values, units and categories are those of the stock as the period ends, at the
+        latest today's; expiring are its items that expire within the period, and
+        slow-moving those not changed in the 90 days before its end. The turnover is
+        the cost of what was sold, over the mean of the stock's value before and after.
+        How the vendor counts is not documented.
         """
         first, last = dt.date.fromisoformat(str(start)), dt.date.fromisoformat(str(end))
         with self._lock:
-            summary: _Summary = self._view(
-                ("summary", location_id), lambda: self._summarize(location_id)
-            )
+            before = self._value(location_id, first - dt.timedelta(days=1))
+            stock = self._summary(location_id, last)
+        movements = self.movements(first, last, location_id)
+        days = (last - first).days + 1
         return {
-            "totalValue": summary.value,
-            "totalUnits": summary.units,
-            **self._turnover(location_id, first, last),
-            "slowMovingItems": bisect_left(summary.changes, str(first)),
-            "expiringItems": bisect_right(summary.expiries, str(last))
-            - bisect_left(summary.expiries, str(first)),
-            "byCategory": summary.by_category(),
+            "totalValue": stock.value,
+            "totalUnits": stock.units,
+            **turnover(movements, (before + stock.value) / 2, days),
+            "slowMovingItems": stock.slow,
+            "expiringItems": stock.expiring(first, last),
+            "byCategory": stock.by_category(),
         }
 
-    def _summarize(self, location_id: str | None) -> _Summary:
-        summary = _Summary()
-        for item_id in self._ids_of(location_id):
-            record = self._record(item_id)
-            category_id = self._catalogue.category_id(record["productMasterId"])
-            summary.add(record, category_id)
-        summary.expiries.sort()
-        summary.changes.sort()
+    def movements(
+        self, first: dt.date, last: dt.date, location_id: str | None = None
+    ) -> Iterator[Movement]:
+        """Yield what was bought, sold, counted and moved from one day to another."""
+        return self._catalogue.movements(first, last, location_id)
+
+    def _summary(self, location_id: str | None, day: dt.date) -> Summary:
+        """Sum up the stock of a place as a day ends."""
+        category_of = self._catalogue.category_id
+        if day >= self.today:
+            items = map(self._record, self._ids_of(location_id))
+            summary: Summary = self._view(
+                ("summary", location_id),
+                lambda: Summary(items, self.today, category_of),
+            )
+            return summary
+        then = self._catalogue.on(day + dt.timedelta(days=1))
+        summary = Summary(then.items(location_id), day, category_of)
+        self._past_values[location_id, day] = Decimal(summary.value)
         return summary
 
-    def _turnover(
-        self, location_id: str | None, first: dt.date, last: dt.date
-    ) -> Record:
-        """Return figures that depend on the place and the period only."""
-        days = (last - first).days + 1
-        chance = draw(self._seed, "turnover", location_id, first, last)
-        turns_a_year = 4 + chance % 12
-        rate = max(cents(1), cents(turns_a_year * days * 100 // 365))
-        return {"turnoverRate": rate, "averageDaysOnHand": round(days / rate)}
+    def _value(self, location_id: str | None, day: dt.date) -> Decimal:
+        """Return what the stock of a place was worth as a day ended."""
+        if (location_id, day) in self._past_values:
+            return self._past_values[location_id, day]
+        return Decimal(self._summary(location_id, day).value)
 
     # -- within ----------------------------------------------------------------
 
@@ -284,6 +294,14 @@ class Company:
         if changed is not None:
             return changed
         return self._catalogue.item(int(item_id.removeprefix("item_")))
+
+    def _changed_at(self, item_id: str) -> Record:
+        """Return of a record when it was changed, which takes a fifth of the time."""
+        changed = self._changed.get(item_id)
+        if changed is not None:
+            return changed
+        number = int(item_id.removeprefix("item_"))
+        return {"id": item_id, "updatedAt": self._catalogue.updated_at(number)}
 
     def _ids_of(self, location_id: str | None) -> list[str]:
         if location_id is None:
@@ -299,7 +317,8 @@ class Company:
             return ids
 
         def build() -> list[str]:
-            records = ((self._record(item_id), item_id) for item_id in ids)
+            read = self._changed_at if sort_by == "updatedAt" else self._record
+            records = ((read(item_id), item_id) for item_id in ids)
             return sort_records(sort_by, records, descending=descending)
 
         view: list[str] = self._view(("order", location_id, sort_by, descending), build)
@@ -333,43 +352,6 @@ class _Stock:
         self.sku: str = record["globalSku"]
         self.on_hand: Amount = 0
         self.reserved: Amount = 0
-
-
-class _Summary:
-    """Sums over the items of one place."""
-
-    def __init__(self) -> None:
-        self.value: Amount = Decimal("0.00")
-        self.units: Amount = 0
-        self.expiries: list[str] = []
-        self.changes: list[str] = []
-        self._categories: dict[str, tuple[Amount, Amount]] = {}
-
-    def add(self, record: Record, category_id: str) -> None:
-        """Count one item."""
-        value = _amount(record["totalValue"])
-        units = _amount(record["quantityOnHand"])
-        self.value += value
-        self.units += units
-        old_value, old_units = self._categories.get(category_id, _NOTHING)
-        self._categories[category_id] = (old_value + value, old_units + units)
-        if record["expiryDate"]:
-            self.expiries.append(record["expiryDate"])
-        if record["updatedAt"]:
-            self.changes.append(record["updatedAt"])
-
-    def by_category(self) -> list[Record]:
-        """Return the sums of each category that has items."""
-        names = category_names()
-        return [
-            {
-                "categoryId": category_id,
-                "categoryName": names[category_id],
-                "value": value,
-                "units": units,
-            }
-            for category_id, (value, units) in sorted(self._categories.items())
-        ]
 
 
 def _atp_channel(channel: Record, stock: _Stock, safety_stock: int) -> Record:
@@ -407,13 +389,6 @@ def _change(record: Record, fields: dict[str, Any]) -> None:
         record["totalValue"] = (
             None if cost is None else Decimal(str(cost)) * record["quantityOnHand"]
         )
-
-
-def _amount(value: object) -> Amount:
-    """Return what a value adds to a sum; tests also store values of wrong types."""
-    if isinstance(value, float):
-        return Decimal(str(value))
-    return value if isinstance(value, int | Decimal) else 0
 
 
 def _now() -> str:

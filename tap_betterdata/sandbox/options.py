@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl
 
@@ -11,6 +12,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Day = dt.date
 
 #: The key the server accepts unless another one is chosen.
 DEFAULT_KEY = "bdk_live_SANDBOX_0000"
@@ -28,6 +30,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     products: AtLeastOne | None = None
     products_per_location: AtLeastOne | None = None
     seed: int = 1
+    today: Day | None = None
 
     # How the documented gaps of the API are filled.
     # Several, of one company, with commas between them; each has a limit of its own.

@@ -53,7 +53,10 @@ class Locations:
 
     def see(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Learn from rows of the inventory; their `locationId` may be anything."""
-        self._seen.update(self._ids_in(row.get("locationId") for row in rows))
+        for row in rows:
+            location = row.get("locationId")
+            if not isinstance(location, str) or location not in self._seen:
+                self._seen.update(self._ids_in([location]))
         self.known |= self._seen
 
     def recall(self, ids: Iterable[str]) -> None:

@@ -200,7 +200,7 @@ class PagedStream(PartitionedStream):
     def _read_list(self, partition: Partition, first: FirstPage) -> Iterator[RowsPage]:
         """Read a list, sorted if the server sorts, and the plain way if it doesn't."""
         where = describe_request(self.name, partition)
-        sent = SentRows(once=not self._is_incremental)
+        sent = SentRows(once=not self._is_incremental, content=encode_line)
         pages = count_pages(first.page.total or 0, max(len(first.page.rows), 1))
         self.run.progress.begin(where, max(pages - 1, 0))
         if first.is_sorted and self._sorts:
@@ -315,7 +315,6 @@ class PagedStream(PartitionedStream):
         return Fields(
             key=lambda row: str(row.get(key)),
             stamp=lambda row: read_stamp(row.get(changed)),
-            content=encode_line,
         )
 
     # What is remembered

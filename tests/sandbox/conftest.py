@@ -30,5 +30,5 @@ def run() -> Iterator[Run]:
 
 @pytest.fixture
 def client(run: Run) -> Client:
-    """A sandbox with a few items."""
-    return run("items=130&locations=3&products=12")
+    """A sandbox with a few items, on a day of the year of the tests."""
+    return run("items=130&locations=3&products=12&today=2025-12-15")

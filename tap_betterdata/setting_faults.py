@@ -1,0 +1,152 @@
+"""What is wrong with a setting, in words, and what to write instead."""
+
+from __future__ import annotations
+
+import json
+import os
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, cast
+
+from tap_betterdata.api.redaction import quote, redact
+from tap_betterdata.inputs import PREFIX, variable_of
+from tap_betterdata.streams.extra import NAME, PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from jsonschema import ValidationError
+
+    from tap_betterdata.api.answers import Row
+
+TEXT = r"^[ -~]+(?![\s\S])"
+# A time may follow; it is of no account.
+DATE = r"^\d{4}-\d{2}-\d{2}(T\S*)?(?![\s\S])"
+_NO_KEY = (
+    "api_key is missing: set it, or TAP_BETTERDATA_API_KEY with --config=ENV, or set "
+    "api_url to sandbox: to try without one"
+)
+# What settings take, by their patterns and kinds.
+WORDS = {
+    DATE: "a date, YYYY-MM-DD, such as 2026-01-31",
+    TEXT: "a text of ASCII letters, digits and punctuation, on one line",
+    NAME: "small letters, digits and underscores, such as inventory_adjustments",
+    PATH: "what follows api_url, such as /inventory/adjustments, without host, .. or ?",
+    "array": 'a list of texts, such as ["loc_001", "loc_002"]',
+    "object": "a JSON object",
+    "string": "a text in quotes, not an empty one",
+}
+_MAX_SHOWN = 60
+_MAX_UNKNOWN = 10
+
+
+def fault_of(error: ValidationError, names: Mapping[str, str]) -> str:
+    """Say in words what is wrong with a setting, and what to write."""
+    first, *more = error.absolute_path or [""]
+    path = [names.get(str(first), str(first)), *more]
+    label = str(path[0]) + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}"
+        # Which text of a list it is, shows; which object of a list doesn't.
+        for part in (more[:-1] if isinstance(path[-1], int) else more)
+    )
+    schema, value = cast("Mapping[str, Any]", error.schema), error.instance
+    if not label:
+        return _NO_KEY
+    if schema.get("secret"):
+        return f"{label} {_key_fault(value)}"
+    if error.validator in {"required", "additionalProperties"}:
+        return _fields_fault(f"{label}[{path[-1]}]", schema, cast("Row", value))
+    holds = "holds" if isinstance(path[-1], int) else "is"
+    is_quoted = first == label and isinstance(value, str)
+    return (
+        f"{label} {holds} {_show(value)}: it takes "
+        f"{_takes(schema, is_quoted=is_quoted)}"
+    )
+
+
+def _fields_fault(label: str, schema: Mapping[str, Any], value: Row) -> str:
+    """Say which fields an object lacks, and which it should not have."""
+    properties = schema["properties"]
+    lacking = [name for name in schema["required"] if name not in value]
+    unknown = [
+        _meant(name[:_MAX_SHOWN], properties) for name in {*value} - {*properties}
+    ]
+    lacks = [f"lacks {', '.join(lacking)}"] if lacking else []
+    holds = [f"holds {', '.join(sorted(unknown))}"] if unknown else []
+    return f"{label} {' and '.join([*lacks, *holds])}: it takes {', '.join(properties)}"
+
+
+def _key_fault(key: object) -> str:
+    if not isinstance(key, str):
+        return "is not a text: write the key in quotes"
+    if "\n" in key or "\r" in key:
+        fault = "a line break"
+    elif any(map(str.isspace, key)):
+        fault = "a blank"
+    elif "…" in key:
+        fault = "an ellipsis (…), so it was cut short"
+    else:
+        fault = "a character that no key has"
+    return f"holds {fault}: copy the whole key anew, and nothing around it"
+
+
+def _show(value: object) -> str:
+    if isinstance(value, str):
+        return quote(value)
+    return redact(json.dumps(value, default=str).strip('"'), _MAX_SHOWN)
+
+
+def _takes(schema: Mapping[str, Any], *, is_quoted: bool) -> str:
+    unquoted = ", without quotes" if is_quoted else ""
+    kinds = schema.get("type", ())
+    if "enum" in schema:
+        *others, last = schema["enum"]
+        return f"{', '.join(others)} or {last}"
+    if "integer" in kinds:
+        low, high = schema.get("minimum"), schema.get("maximum")
+        limits = "" if low is None else f", {low} or more"
+        limits = limits if high is None else f" from {low} to {high}"
+        return f"a whole number{limits}{unquoted}"
+    if "boolean" in kinds:
+        return f"true or false{unquoted}"
+    if "properties" in schema.get("items", {}):
+        return f"a list of objects with {', '.join(schema['items']['required'])}"
+    words = (WORDS[kind] for kind in WORDS if kind in kinds)
+    of_kind = next(words, "what `tap-betterdata --about` says of it")
+    return WORDS.get(schema.get("pattern", ""), of_kind)
+
+
+def unknown_settings(config: Iterable[str], schema: Mapping[str, Any]) -> str:
+    """Name what was set but is no setting, and what was meant; empty if all are."""
+    # Those with an underscore are Meltano's own.
+    return _unknown(config, schema["properties"], ("_",))
+
+
+def unknown_variables(schema: Mapping[str, Any]) -> str:
+    """Name variables that are no settings, and which were meant; empty if all are."""
+    settings = schema["properties"]
+    ours = [name for name in os.environ if name.startswith(PREFIX)]
+    known = {variable_of(name) for name in (*settings, "loglevel")}
+    # Meltano sets one for each part of a setting that is an object, too.
+    objects = [name for name in settings if "object" in settings[name]["type"]]
+    return _unknown(ours, known, tuple(f"{variable_of(n)}_" for n in ("", *objects)))
+
+
+def _unknown(
+    given: Iterable[str], known: Iterable[str], others: tuple[str, ...]
+) -> str:
+    names = [n for n in given if n not in known and not n.startswith(others)]
+    if not names:
+        return ""
+    more = len(names) - _MAX_UNKNOWN
+    shown = ", ".join(_meant(name, known) for name in names[:_MAX_UNKNOWN])
+    return (
+        f"No settings of this tap, and ignored: {shown}"
+        f"{f' and {more} more' if more > 0 else ''}."
+    )
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name[:_MAX_SHOWN], known, 1)
+    shown = quote(name)
+    return f"{shown} (did you mean {near[0]}?)" if near else shown
