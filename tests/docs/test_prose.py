@@ -29,6 +29,7 @@ WORD = re.compile(r"`([a-z-]+)(?:: [^`\n]+)?`")
 OTHER_NAMES = {
     "betterdata_north",  # a key's schema
     "disable_existing_loggers",  # Python's logging
+    "execution_timeout",  # Airflow's
     "inventory_adjustments",  # declared in the docs
     "key_fields",  # of what is declared
     "records_key",

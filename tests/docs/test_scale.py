@@ -12,6 +12,22 @@ def test_the_pages_tables_are_the_simulations() -> None:
         assert table in text
 
 
+def test_the_pages_numbers_are_the_simulations() -> None:
+    text = " ".join((DOCS / "scale.md").read_text(encoding="utf-8").split())
+    first, night = scale.whole(1).requests, scale.nightly(1).requests
+    assert f"{first} requests in the first run, {night} a night" in text
+    assert (
+        f"{scale.ITEMS:,} items of {scale.PRODUCTS} products, {scale.CHANGED}" in text
+    )
+    assert f"room for {scale.MEMORY // scale.TASK_MEMORY} tasks" in text
+    assert f"| {scale.TASK_MEMORY} MB for each key" in text
+    assert f"{scale.ROW_CPU * 1000:.2f} ms a row" in text
+    assert f"{scale.TASK_CPU:.0f} s a task" in text
+    shards = len(scale.shards_of(scale.nightly(500), 500))
+    assert f"with 500 locations are {1000 * shards:,} tasks a night" in text
+    assert f"a shard of {scale.SHARD}" in text
+
+
 def test_the_budget_decides_over_a_keys_night() -> None:
     hour = scale.replay([scale.PER_HOUR])
     more = scale.replay([scale.PER_HOUR + 1])
