@@ -8,6 +8,7 @@
     python3 dev.py checks [NAME...] spelling, workflows, meltano.yml, Dockerfile
     python3 dev.py docs             generate the reference pages and build the site
     python3 dev.py build            build the package into dist/, and check it
+    python3 dev.py airbyte [ARGS...]  the source with Airbyte's own libraries
     python3 dev.py bench [ARGS...]  measure the tap against others; ARGS choose what
     python3 dev.py airflow          run the example for Airflow against the sandbox
     python3 dev.py check            coverage, lint, checks, docs and check-lock
@@ -25,11 +26,14 @@ import csv
 import hashlib
 import json
 import os
+import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,22 +65,28 @@ DIGEST_PREFIX = "# made by `dev.py lock`: sha256:"
 
 # requirements/NAME.txt -> what `uv pip compile` makes it from.
 LOCKS: dict[str, tuple[str, ...]] = {
+    # pip takes a package that is asked for with an extra for another one.
+    "airbyte": ("--group", "airbyte", "--no-strip-extras"),
     "airflow": ("--group", "airflow"),
     "base": ("pyproject.toml",),
     "build": ("--group", "build"),
     "checks": ("--group", "checks"),
-    "dev": ("pyproject.toml", "--extra", "sandbox", "--group", "dev"),
+    "dev": ("pyproject.toml", "--all-extras", "--group", "dev"),
     "docs": ("--group", "docs"),
     "meltano": ("--group", "meltano"),
-    "tap": ("pyproject.toml", "--extra", "sandbox"),
+    "tap": ("pyproject.toml", "--extra", "sandbox", "--extra", "terminal"),
     "target-csv": ("--group", "target-csv"),
     "target-duckdb": ("--group", "target-duckdb"),
     "target-jsonl": ("--group", "target-jsonl"),
     "target-postgres": ("--group", "target-postgres"),
+    "uv": ("--group", "uv"),
 }
 TARGETS = tuple(name for name in LOCKS if name.startswith("target-"))
-# What Meltano installs for the plugins in meltano.yml.
-PLUGIN_LOCKS = ("build", "tap", *TARGETS)
+TAP = "tap-betterdata"
+# For how long a command that is told to stop may take to do so.
+STOP_SECONDS = 10
+# How Meltano installs a plugin: that entry of meltano.yml, with all of its lines.
+PIP_URL = re.compile(r"^( *)pip_url:.*\n(?:\1 +.*\n)*", re.MULTILINE)
 # What has no wheels for this Python and later ones. Of a target, the marks in its
 # requirements leave nothing to install there.
 WITHOUT_WHEELS = {"airflow": (3, 16), "target-duckdb": (3, 14)}
@@ -119,11 +129,16 @@ class Environment:
         return self.path / "bin" / name
 
 
+# What installs all others, in a tenth of pip's time. It is the one that pip installs.
+UV = Environment(".venv-uv", ("uv",))
 # hatchling comes first, so that the tap is built by what the hashes vouch for.
 DEV = Environment(".venv-dev", ("build", "dev"), project=True)
 MELTANO = Environment(".venv-meltano", ("meltano",))
+# As one types it in the project's folder.
+MELTANO_COMMAND = str(MELTANO.executable("meltano").relative_to(ROOT))
 CHECKS = Environment(".venv-checks", ("checks",))
 DOCS = Environment(".venv-docs", ("docs",))
+AIRBYTE = Environment(".venv-airbyte", ("airbyte",))
 AIRFLOW = Environment(".venv-airflow", ("airflow",))
 
 SCHEMA_CHECK = ("check-jsonschema", "--builtin-schema")
@@ -153,28 +168,53 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
+def run(
+    *command: str | Path, env: dict[str, str] | None = None, alone: bool = False
+) -> None:
     """Run a command in the project's folder.
 
     Args:
         *command: The command and its arguments.
         env: Environment variables to add to this process's own.
+        alone: Whether Ctrl-C is for the command alone, and not for what it has begun.
 
     Raises:
         CommandError: The command could not be run, or failed.
     """
     words = [str(word) for word in command]
     shown = shlex.join(words)
+    alone = alone and os.name == "posix"
     try:
-        subprocess.run(  # noqa: S603 - the words are this file's, or the caller's
-            words, cwd=ROOT, check=True, env={**os.environ, **(env or {})}
+        process = subprocess.Popen(  # noqa: S603 - this file's words, or the caller's
+            words,
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+            process_group=0 if alone else None,
         )
-    except subprocess.CalledProcessError as error:
-        message = f"failed with exit code {error.returncode}: {shown}"
-        raise CommandError(message) from error
     except OSError as error:
         message = f"could not run {shown}: {error}"
         raise CommandError(message) from error
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        if alone:
+            process.send_signal(signal.SIGINT)
+        # Else Ctrl-C has told it too.
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            process.terminate()
+        raise
+    if code:
+        message = f"failed with exit code {code}: {shown}"
+        raise CommandError(message)
+
+
+def run_meltano(*words: str) -> None:
+    """Run Meltano, which shows a traceback if Ctrl-C ends its plugins too."""
+    run(MELTANO.executable("meltano"), *words, env=meltano_env(), alone=True)
 
 
 # -- environments -------------------------------------------------------------
@@ -268,6 +308,22 @@ def is_stamped(stamp: Path, expected: str) -> bool:
     return stamp.is_file() and stamp.read_text(encoding="utf-8") == expected
 
 
+def make(environment: Environment) -> tuple[str | Path, ...]:
+    """Make an empty environment.
+
+    Returns:
+        The command that installs into it, saying no more than what went wrong.
+    """
+    python = environment.executable("python")
+    if environment is UV:
+        run(sys.executable, "-m", "venv", environment.path)
+        return (python, "-m", "pip", "install", "-qq", "--disable-pip-version-check")
+    uv = UV.executable("uv")
+    run(uv, "venv", "--quiet", "--python", sys.executable, environment.path)
+    quiet = ("--quiet", "--no-build-isolation")
+    return (uv, "pip", "install", *quiet, "--python", python)
+
+
 def ensure(environment: Environment) -> None:
     """Make an environment, unless it is there and up to date.
 
@@ -278,16 +334,16 @@ def ensure(environment: Environment) -> None:
     stamp = environment.path / STAMP
     if is_stamped(stamp, expected):
         return
-    say(f"Making {environment.folder} (a minute or two, the first time)")
+    if environment is not UV:
+        ensure(UV)
+    named = " and ".join(f"requirements/{name}.txt" for name in environment.locks)
+    say(f"Making {environment.folder}, once: it installs what {named} name")
     shutil.rmtree(environment.path, ignore_errors=True)
-    run(sys.executable, "-m", "venv", environment.path)
-    # Twice quiet: no more than what went wrong.
-    options = ("-qq", "--disable-pip-version-check", "--no-build-isolation")
-    pip = (environment.executable("python"), "-m", "pip", "install", *options)
+    install = make(environment)
     for name in environment.locks:
-        run(*pip, "--require-hashes", "-r", lock_path(name))
+        run(*install, "--require-hashes", "-r", lock_path(name))
     if environment.project:
-        run(*pip, "--no-deps", "--editable", ROOT)
+        run(*install, "--no-deps", "--editable", ROOT)
     stamp.write_text(expected, encoding="utf-8")
 
 
@@ -321,22 +377,44 @@ def left_out() -> list[str]:
     ]
 
 
-def ensure_plugins() -> None:
-    """Install Meltano and the plugins of meltano.yml, unless they are up to date."""
-    for line in left_out():
-        say(line)
+def ensure_plugins(*names: str) -> None:
+    """Install Meltano and plugins of meltano.yml, unless they are up to date.
+
+    Args:
+        *names: Which; all that this Python can run if none is named.
+    """
+    if not names:
+        for line in left_out():
+            say(line)
+        names = (TAP, *targets())
     ensure(MELTANO)
-    expected = digest(
-        install_digest((*MELTANO.locks, *PLUGIN_LOCKS), project=True),
-        (ROOT / "meltano.yml").read_text(encoding="utf-8"),
-    )
-    stamp = ROOT / ".meltano" / STAMP
-    if is_stamped(stamp, expected):
+    # Not all of meltano.yml: a stream that is selected installs nothing.
+    how = [
+        match[0]
+        for match in PIP_URL.finditer((ROOT / "meltano.yml").read_text("utf-8"))
+    ]
+    stamps = {
+        ROOT / ".meltano" / f"{STAMP}-{name}": digest(
+            install_digest(
+                (*MELTANO.locks, "build", "tap" if name == TAP else name),
+                project=name == TAP,
+            ),
+            how,
+        )
+        for name in names
+    }
+    stale = [
+        path.name.removeprefix(f"{STAMP}-")
+        for path, expected in stamps.items()
+        if not is_stamped(path, expected)
+    ]
+    if not stale:
         return
-    say("Installing Meltano's plugins")
+    say(f"Installing {', '.join(stale)}, each in an environment of its own")
     # Meltano looks at a plugin's pip_url only, not into the files that it names.
-    run(MELTANO.executable("meltano"), "install", "--clean", env=meltano_env())
-    stamp.write_text(expected, encoding="utf-8")
+    run_meltano("install", "--clean", *stale)
+    for path, expected in stamps.items():
+        path.write_text(expected, encoding="utf-8")
 
 
 def loader(name: str) -> Path:
@@ -354,6 +432,21 @@ def loader(name: str) -> Path:
 # -- commands -----------------------------------------------------------------
 
 
+# What there is to do after the demo, and how.
+NEXT = (
+    ("look at the rows", "head -n 3 output/sandbox/csv/inventory.csv"),
+    (
+        "read your own stock: put TAP_BETTERDATA_API_KEY into .env, then",
+        f"{MELTANO_COMMAND} --environment=prod run betterdata-to-csv",
+    ),
+    (
+        "choose other streams",
+        f"{MELTANO_COMMAND} select {TAP} transfer_recommendations '*'",
+    ),
+    ("all the rest", "README.md"),
+)
+
+
 def count_rows(path: Path) -> int:
     """Count the rows of a CSV file.
 
@@ -368,8 +461,8 @@ def count_rows(path: Path) -> int:
 
 
 def demo(_arguments: list[str]) -> None:
-    """Run the main job against the sandbox and show its files."""
-    ensure_plugins()
+    """Run the main job against the sandbox, and show its files."""
+    ensure_plugins(TAP, "target-csv")
     shutil.rmtree(CSV_FOLDER, ignore_errors=True)
     # Without --full-refresh a second run would bring only what changed since, and
     # target-csv writes its files anew each time.
@@ -379,7 +472,7 @@ def demo(_arguments: list[str]) -> None:
         *("tap-betterdata", "target-csv"),
     )
     say(f"Running `meltano {' '.join(job)}`")
-    run(MELTANO.executable("meltano"), *job, env=meltano_env())
+    run_meltano(*job)
     files = sorted(CSV_FOLDER.glob("*.csv"))
     if not files:
         message = f"the job wrote no files into {CSV_FOLDER}"
@@ -387,6 +480,9 @@ def demo(_arguments: list[str]) -> None:
     say(f"\nThe rows that were read from the sandbox, in {CSV_FOLDER}:")
     for path in files:
         say(f"{count_rows(path):>9,}  {path.relative_to(ROOT)}")
+    say("\nNext:")
+    for what, how in NEXT:
+        say(f"  {what}:\n    {how}")
 
 
 def run_tests(*runner: str, arguments: list[str]) -> None:
@@ -468,6 +564,7 @@ def docs(arguments: list[str]) -> None:
     quiet = {"NO_MKDOCS_2_WARNING": "1"}
     mkdocs = DOCS.executable("mkdocs")
     run(mkdocs, "build", "--strict", "--quiet", *arguments, env=quiet)
+    run(DEV.executable("python"), ROOT / "docs" / "offline.py", ROOT / "site")
 
 
 def lock_header(name: str, pins: str) -> str:
@@ -487,15 +584,15 @@ def lock_header(name: str, pins: str) -> str:
 def lock(arguments: list[str]) -> None:
     """Pin the dependencies anew, keeping the versions that still fit."""
     REQUIREMENTS.mkdir(exist_ok=True)
-    uv = shutil.which("uv")
-    if uv is None:
-        ensure(MELTANO)
-        uv = str(MELTANO.executable("uv"))
-    options = ("--universal", "--generate-hashes", "--no-header", "--no-annotate")
+    ensure(UV)
+    compiling = (
+        *(UV.executable("uv"), "pip", "compile", "--quiet", "--universal"),
+        *("--python-version", "3.11", "--generate-hashes"),
+        *("--no-header", "--no-annotate"),
+    )
     for name, source in LOCKS.items():
         path = lock_path(name)
-        command = (uv, "pip", "compile", "--quiet", "--python-version", "3.11")
-        run(*command, *options, "-o", path, *arguments, *source)
+        run(*compiling, "-o", path, *arguments, *source)
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         pins = "".join(line for line in lines if not line.startswith("#"))
         path.write_text(lock_header(name, pins) + pins, encoding="utf-8")
@@ -535,6 +632,37 @@ def bench(arguments: list[str]) -> None:
     run(DEV.executable("python"), "-m", "benchmarks", *arguments)
 
 
+def airbyte(arguments: list[str]) -> None:
+    """Run the source with PyAirbyte, which no environment of ours has room for."""
+    if sys.version_info >= (3, 13):
+        python = "{}.{}".format(*sys.version_info)
+        say(f"PyAirbyte takes Python 3.11 or 3.12; this is {python}: nothing is run")
+        return
+    ensure(DEV)
+    ensure(AIRBYTE)
+    # The tests' own fixtures and plugins are the tap's, which isn't installed there.
+    alone = (
+        "-c",
+        os.devnull,
+        "--rootdir",
+        ROOT,
+        "--noconftest",
+        "-p",
+        "no:cacheprovider",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run(
+            *(AIRBYTE.executable("python"), "-m", "pytest", *alone),
+            *("tests/airbyte/with_pyairbyte.py", *arguments),
+            env={
+                "AIRBYTE_OFFLINE_MODE": "1",
+                "AIRBYTE_LOGGING_ROOT": folder,
+                "AIRBYTE_PROJECT_DIR": folder,
+                "DO_NOT_TRACK": "1",
+            },
+        )
+
+
 def airflow(_arguments: list[str]) -> None:
     """Run the example for Airflow against the sandbox, into a real PostgreSQL."""
     if os.name == "nt" or sys.version_info[:2] >= WITHOUT_WHEELS["airflow"]:
@@ -543,7 +671,7 @@ def airflow(_arguments: list[str]) -> None:
         return
     for environment in (DEV, AIRFLOW):
         ensure(environment)
-    ensure_plugins()
+    ensure_plugins("target-postgres")
     words = (AIRFLOW.executable("airflow"), loader("target-postgres"))
     run(DEV.executable("python"), "-m", "tests.airflow", *words)
 
@@ -606,12 +734,18 @@ COMMANDS = {
     "checks": checks,
     "docs": docs,
     "build": build,
+    "airbyte": airbyte,
     "bench": bench,
     "airflow": airflow,
     "check": check,
     "lock": lock,
     "check-lock": check_lock,
 }
+
+
+# Those that hand arguments on, and the one that has a help text of its own for them.
+TAKE_ARGUMENTS = {"test", "coverage", "checks", "docs", "bench", "check", "lock"}
+HAVE_HELP = {"bench"}
 
 
 def main() -> int:
@@ -629,11 +763,21 @@ def main() -> int:
     # Whatever follows is the command's own, options too.
     parser.add_argument("arguments", nargs=argparse.REMAINDER)
     options = parser.parse_args()
+    command, arguments = options.command, options.arguments
+    if arguments[:1] in (["-h"], ["--help"]) and command not in HAVE_HELP:
+        takes = " [ARGS...]" if command in TAKE_ARGUMENTS else ""
+        say(f"python3 dev.py {command}{takes}\n\n{COMMANDS[command].__doc__}")
+        return 0
+    if arguments and command not in TAKE_ARGUMENTS:
+        parser.error(f"{command} takes no arguments: {shlex.join(arguments)}")
     try:
-        COMMANDS[options.command](options.arguments)
+        COMMANDS[command](arguments)
     except CommandError as error:
         sys.stderr.write(f"dev.py: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"dev.py: {command} was stopped\n")
+        return 130
     return 0
 
 

@@ -164,7 +164,7 @@ def test_an_item_that_is_dated_ahead_hides_nothing(tap: Runner) -> None:
 
 
 def test_a_run_for_what_changed_goes_on_as_such(tap: Runner) -> None:
-    with Sandbox(items=6000, locations=1) as sandbox:
+    with Sandbox(items=6000, locations=1, today="2026-01-01") as sandbox:
         config = config_for(sandbox, page_size=20)
         state = state_of(tap(config, catalog=INVENTORY).check())
         changed = [item["id"] for item in sandbox.company.items()][:1500]

@@ -247,7 +247,7 @@ def test_a_server_that_does_not_sort_is_found_out_once(tap: Runner, sort: str) -
 @pytest.mark.parametrize("sort", ["honour", "ignore"])
 def test_one_time_stamp_for_almost_all(tap: Runner, sort: str) -> None:
     # As after an import: pages of equal time stamps are in any order.
-    with Sandbox(items=500, locations=1, sort=sort) as sandbox:
+    with Sandbox(items=500, locations=1, sort=sort, today=TODAY) as sandbox:
         for item in list(sandbox.company.items()):
             sandbox.company.update(item["id"], updatedAt="2026-01-01T00:00:00Z")
         sandbox.company.update("item_0000450", updatedAt="2026-01-02T00:00:00Z")

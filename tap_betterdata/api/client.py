@@ -81,7 +81,6 @@ class ApiStream(RESTStream[int]):
         self.tap = tap
         self.connection = connection
         self.requests = 0
-        self.waited = 0.0
         self.retries = 0
 
     @property

@@ -1,24 +1,62 @@
-"""Lines that show that long work moves."""
+"""How far a run is, and what it cost: a live line on a terminal, else plain lines."""
 
 from __future__ import annotations
 
+import math
+import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tap_betterdata.api.rate_limit import RateLimiter
+    from tap_betterdata.output.terminal import Terminal
 
-LINE_EVERY = 10.0
+LINE_EVERY = 30.0
 WORTH_SAYING = 60.0
 _MINUTE = 60.0
+COLUMNS = ("stream", "rows", "requests", "retries", "waited", "time", "exact")
+
+
+class Tally(Protocol):
+    """What a stream counts while it is read.
+
+    Attributes:
+        name: The stream's name.
+        is_flat: Whether its rows are parts of those that the API counts.
+        rows: How many rows were written.
+        requests: How many requests were sent.
+        least_requests: How many they take at least.
+        retries: How many of them were sent again.
+        waited: For how many seconds the budget was waited for.
+        seconds: How long it took, all in all.
+        complete: Whether all was read, exactly.
+    """
+
+    name: str
+    is_flat: bool
+    rows: int
+    requests: int
+    least_requests: int
+    retries: int
+    waited: float
+    seconds: float
+    complete: bool
+
+
+class _List(NamedTuple):
+    """How far a list is: requests done, how many are to come, and all of its rows."""
+
+    done: int
+    to_do: int
+    total: int | None
 
 
 class Progress:
-    """Says how far the run is, at most every few seconds.
+    """Says how far the run is: all the time on a terminal, else now and then.
 
     It is told of each step from the threads that make them.
     """
@@ -38,7 +76,40 @@ class Progress:
         self._logger = logger
         self._rate_limiter = rate_limiter
         self._lock = threading.Lock()
-        self._said = time.monotonic()
+        self._started, self._said = time.monotonic(), -math.inf
+        self._terminal: Terminal | None = None
+        self._tally: Tally | None = None
+        self._began = self._waited = 0.0
+        self._expected = 0
+        self._lists: dict[str, _List] = {}
+
+    # Stream by stream
+
+    def watch(self, tally: Tally) -> None:
+        """Begin with a stream."""
+        with self._lock:
+            self._expected, self._lists = 0, {}
+            self._began, self._waited = time.monotonic(), self._rate_limiter().waited
+            self._tally = tally
+        if self._terminal is None:
+            self._terminal = _open_terminal(self.line)
+
+    def end(self) -> None:
+        """End the stream that was begun with, and note what it took."""
+        tally = self._tally
+        if tally is not None:
+            tally.seconds = time.monotonic() - self._began
+            tally.waited = self._rate_limiter().waited - self._waited
+            self._tally = None
+            if self._terminal:
+                did = f"{tally.rows:,} rows · {tally.requests:,} requests"
+                self._terminal.keep(f"{tally.name}: {did} · {duration(tally.seconds)}")
+
+    def expect(self, lists: int) -> None:
+        """Begin with the lists that the stream consists of: so many."""
+        with self._lock:
+            # Others may have been read to find that out.
+            self._expected, self._lists = lists, {}
 
     def begin(self, what: str, requests: int) -> None:
         """Say how long a piece of work must take, if that is worth a line.
@@ -48,7 +119,7 @@ class Progress:
             requests: How many requests it takes.
         """
         seconds = self._rate_limiter().seconds_for(requests)
-        if seconds >= WORTH_SAYING:
+        if seconds >= WORTH_SAYING and self._is_due(self._said):
             self._logger.info(
                 "%s: %d requests to make; the budget allows that in %s at the least.",
                 what,
@@ -57,33 +128,130 @@ class Progress:
             )
 
     def step(
-        self, what: str, *, done: int, of: int, rows: int, total: int | None
+        self, what: str, *, done: int, of: int | None, rows: int, total: int | None
     ) -> None:
         """Say how far a piece of work is, unless something was said just now.
 
         Args:
             what: What is read.
             done: How many requests are done.
-            of: How many requests it takes.
+            of: How many requests it takes, if that is known.
             rows: How many rows have come.
             total: How many rows there are, if that is known.
         """
         with self._lock:
+            before = self._lists.get(what)
+            # Those that were asked for ahead may come in any order.
+            most = max(done, before.done if before else 0)
+            to_do = 0 if of is None else max(of - most, 0)
+            self._lists[what] = _List(most, to_do, total)
+        if self._is_due(max(self._said, self._started)):
+            limiter = self._rate_limiter()
+            said = (
+                f"{what}: {done}{_of(of)} requests done, {rows}{_of(total)} rows; "
+                f"{limiter.used} requests used in this run"
+            )
+            if of is not None:
+                least = duration(limiter.seconds_for(max(of - done, 0)))
+                said += f"; at least {least} to go as the budget allows"
+            self._logger.info("%s.", said)
+
+    def sum_up(self, tallies: Iterable[Tally]) -> None:
+        """Say what each stream cost."""
+        if self._terminal:
+            self._terminal.print_table(COLUMNS, map(_cells, tallies))
+            return
+        for tally in tallies:
+            self._logger.info(
+                "%s: %d rows, %d requests (the least possible: %d), %d of them "
+                "retries, %.0f s waited for the budget.",
+                tally.name,
+                tally.rows,
+                tally.requests,
+                tally.least_requests,
+                tally.retries,
+                tally.waited,
+            )
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._terminal:
+            self._terminal.close()
+
+    def _is_due(self, said: float) -> bool:
+        """Tell whether a plain line is due, which then is said."""
+        if self._terminal:
+            return False
+        with self._lock:
             now = time.monotonic()
-            if now - self._said < LINE_EVERY:
-                return
+            if now - said < LINE_EVERY:
+                return False
             self._said = now
-        self._logger.info(
-            "%s: %d of %d requests done, %d%s rows; %d requests used in this run; at "
-            "least %s to go as the budget allows.",
-            what,
-            done,
-            of,
-            rows,
-            "" if total is None else f" of {total}",
-            self._rate_limiter().used,
-            duration(self._rate_limiter().seconds_for(max(of - done, 0))),
-        )
+        return True
+
+    def line(self) -> str:
+        """Say how far the stream is, for the terminal."""
+        tally = self._tally
+        if tally is None:
+            return ""
+        with self._lock:
+            lists = list(self._lists.values())
+            # A list that nothing is known of takes a request at least.
+            unknown = max(self._expected - len(lists), 0)
+        # Not the stream's count: it has those that wait to be sent, too.
+        done = sum(one.done for one in lists) if lists else tally.requests
+        to_do = unknown + sum(one.to_do for one in lists)
+        totals = [one.total for one in lists if one.total is not None]
+        rows = f"{tally.rows:,}"
+        if totals and len(totals) == len(lists) and not tally.is_flat:
+            rows += f" of {'at least ' if unknown else ''}{sum(totals):,}"
+        parts = [f"{tally.name}: {rows} rows"]
+        requests = f"{done:,}"
+        if to_do:
+            parts.append(f"{duration(self._seconds_for(to_do, done))} to go")
+            requests += f"/{done + to_do:,}"
+        parts.append(f"{requests} requests")
+        names = ("min", "h")
+        room = zip(self._rate_limiter().room(), names, strict=True)
+        if left := [f"{n:,}/{name}" for n, name in room if n is not None]:
+            parts.append(f"left {' '.join(left)}")
+        return " · ".join(parts)
+
+    def _seconds_for(self, to_do: int, done: int) -> float:
+        """Estimate how long requests take: by the budget, and by those before them."""
+        limiter = self._rate_limiter()
+        busy = time.monotonic() - self._began - (limiter.waited - self._waited)
+        return max(limiter.seconds_for(to_do), to_do * busy / max(done, 1))
+
+
+def _open_terminal(line: Callable[[], str]) -> Terminal | None:
+    """Open the terminal that standard error is; None if it is none.
+
+    What draws on it is an extra, and only imported where there is something to draw on.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        return None
+    try:
+        from tap_betterdata.output.terminal import Terminal  # noqa: PLC0415
+    except ImportError:
+        return None
+    return Terminal.open(line)
+
+
+def _of(number: int | None) -> str:
+    return "" if number is None else f" of {number}"
+
+
+def _cells(tally: Tally) -> tuple[str, ...]:
+    return (
+        tally.name,
+        f"{tally.rows:,}",
+        f"{tally.requests:,}",
+        f"{tally.retries:,}",
+        duration(tally.waited),
+        duration(tally.seconds),
+        "yes" if tally.complete else "no",
+    )
 
 
 def duration(seconds: float) -> str:
@@ -95,7 +263,7 @@ def duration(seconds: float) -> str:
     Returns:
         Such as `40 s`, `25 min` or `1 h 20 min`.
     """
-    if seconds < _MINUTE:
+    if round(seconds) < _MINUTE:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / _MINUTE), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -74,6 +74,8 @@ class BetterDataStream(ApiStream):
     Attributes:
         rows: How many records were written.
         least_requests: How many requests the stream's answers take at least.
+        waited: For how many seconds the budget was waited for.
+        seconds: How long the stream took, all in all.
         complete: Whether everything that was to be read was read, exactly.
         failed: Whether something could not be read at all.
     """
@@ -91,6 +93,7 @@ class BetterDataStream(ApiStream):
         self.run = run
         self.rows = 0
         self.least_requests = 0
+        self.waited = self.seconds = 0.0
         self.complete = True
         self.failed = False
         self._awaits_first_page = False
@@ -181,6 +184,7 @@ class BetterDataStream(ApiStream):
                 if self.is_flat:
                     self._check_distinct(records)
                 yield records
+                self.rows += len(records)
                 # Not before: what can't be read or written must be asked for again.
                 self.bookmark_page(page)
 
@@ -224,10 +228,9 @@ class BetterDataStream(ApiStream):
         bookmark that compares time stamps as strings. There is no public hook around
         it. Batches, stream maps, flattening and metrics behave as they do there.
         """
-        if self.connection.fatal_error is not None:
-            self.record_gap(IncompleteRunError(f"{self.name}: not begun"))
+        if (fatal := self.connection.fatal_error) is not None:
+            self.record_gap(IncompleteRunError(f"{self.name}: not begun", fatal.kind))
             return
-        waited = self.connection.rate_limiter.waited
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for batch in self.batches():
@@ -235,10 +238,9 @@ class BetterDataStream(ApiStream):
                     if write_messages:
                         self._write(batch)
                         self._write_state_now_and_then()
-                    self.rows += len(batch)
                     counter.increment(len(batch))
                     yield from batch
-                    if self.is_dry_run and self.rows:
+                    if self.is_dry_run and batch:
                         break
                 if not self.failed:
                     self._begin()
@@ -248,7 +250,6 @@ class BetterDataStream(ApiStream):
             if error.ends_run:
                 self.connection.fatal_error = error
             self.record_gap(error)
-        self.waited = self.connection.rate_limiter.waited - waited
         if write_messages:
             self._activate_version()
             self._write_state()
@@ -427,6 +428,8 @@ class BetterDataStream(ApiStream):
     ) -> None:
         """Write the stream's last state; the SDK calls this after the stream."""
         self._write_state()
+        self.run.progress.end()
+        self.run.end_stream(self.name)
 
     @override
     def get_replication_key_signpost(
@@ -438,29 +441,26 @@ class BetterDataStream(ApiStream):
         The SDK calls this when it begins to read the stream.
         """
         self._awaits_first_page = True
+        if not self.is_dry_run:
+            self.run.progress.watch(self)
+        self.run.begin_stream(self.name)
 
     @override
     def log_sync_costs(self) -> None:
-        """Say what the stream cost, and end the run after the last one.
+        """Say what all streams cost, and end the run, after the last one.
 
-        The SDK calls this when all streams are done.
+        The SDK calls this for each stream when all are done.
 
         Raises:
             IncompleteRunError: If anything was left out.
         """
-        if self.selected:
-            self.logger.info(
-                "%s: %d rows, %d requests (the least possible: %d), %d of them "
-                "retries, %.0f s waited for the budget.",
-                self.name,
-                self.rows,
-                self.requests,
-                self.least_requests,
-                self.retries,
-                self.waited,
+        streams = self.tap.streams
+        if self.name == next(reversed(streams)):
+            read = [stream for stream in streams.values() if stream.selected]
+            self.run.progress.sum_up(
+                stream for stream in read if isinstance(stream, BetterDataStream)
             )
-        if self.name == next(reversed(self.tap.streams)):
-            if not any(stream.selected for stream in self.tap.streams.values()):
+            if not read:
                 self.logger.warning("No stream is selected: nothing was read.")
             # Even if it says nothing new: targets forget it when a record comes.
             self.tap.write_message(StateMessage(self.tap.state))

@@ -40,7 +40,7 @@ from tap_betterdata.streams.base import Partition, RowsPage
 from tap_betterdata.streams.partitioned import PartitionedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
 
     import requests
 
@@ -95,6 +95,8 @@ class PagedStream(PartitionedStream):
         self._finding_out = threading.Lock()
         self._sorts: bool | None = None
         self._is_proven = False
+        # The lists, and orders of them, of which only what changed is sent.
+        self._bookmarked: set[tuple[Hashable, str]] = set()
 
     def partitions_to_read(self) -> list[Partition]:
         """Return the endpoint's own parameters, such as `locationId`: a list each."""
@@ -111,9 +113,16 @@ class PagedStream(PartitionedStream):
     @override
     def pages(self) -> Iterator[RowsPage]:
         """Read one list after the other."""
-        return self.pages_of(
-            self.partitions_to_read(), self._first_page, self._read_list
-        )
+        partitions = self.partitions_to_read()
+        self.run.progress.expect(len(partitions))
+        # Here: requests are made by other threads, and bookmarks move meanwhile.
+        self._bookmarked = {
+            (tuple(partition.items()), order)
+            for partition in partitions
+            for order in (SORTED, UNSORTED)
+            if self.until(partition, order) is not None
+        }
+        return self.pages_of(partitions, self._first_page, self._read_list)
 
     @override
     def records_of(self, page: RowsPage) -> Iterable[Row]:
@@ -201,8 +210,9 @@ class PagedStream(PartitionedStream):
         """Read a list, sorted if the server sorts, and the plain way if it doesn't."""
         where = describe_request(self.name, partition)
         sent = SentRows(once=not self._is_incremental, content=encode_line)
-        pages = count_pages(first.page.total or 0, max(len(first.page.rows), 1))
-        self.run.progress.begin(where, max(pages - 1, 0))
+        if not first.is_sorted or self.until(partition, SORTED) is None:
+            pages = count_pages(first.page.total or 0, max(len(first.page.rows), 1))
+            self.run.progress.begin(where, max(pages - 1, 0))
         if first.is_sorted and self._sorts:
             try:
                 yield from self._read_sorted(partition, first, sent)
@@ -290,12 +300,15 @@ class PagedStream(PartitionedStream):
             raise NotSortedError(msg) from error
         pages = count_pages(page.total or 0, limit) or number
         done = {"asc": pages - number + 1, "desc": 1}.get(order, number)
+        # Of what changed nobody knows how much it is; unsorted, all is read for it.
+        read = (tuple(partition.items()), SORTED if order else UNSORTED)
+        is_whole = read not in self._bookmarked
         self.run.progress.step(
             describe_request(self.name, partition),
             done=done,
-            of=pages,
+            of=None if order and not is_whole else pages,
             rows=min(done * limit, page.total or done * limit),
-            total=page.total,
+            total=page.total if is_whole else None,
         )
         return page
 

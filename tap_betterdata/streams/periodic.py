@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
-from tap_betterdata.api.errors import describe_request
 from tap_betterdata.compat import override
 from tap_betterdata.state.bookmarks import GRANULARITY, START, Bookmarks, as_date
 from tap_betterdata.state.periods import Period, is_whole, last_day, periods
@@ -109,7 +108,7 @@ class PeriodicStream(LocatedStream):
         pages = self.pages_of(ordered, self.read_period, lambda _, page: iter([page]))
         for done, page in enumerate(pages, 1):
             self.run.progress.step(
-                describe_request(self.name, page["partition"]),
+                self.name,
                 done=done,
                 of=len(ordered),
                 rows=done,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 import dev
 from tap_betterdata.sandbox import Sandbox
 from tests.docs.pages import DOCS
 from tests.e2e import postgres
 from tests.e2e.commands import TAP, clean_env, run
+from tests.e2e.project import copy_project, read_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +39,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
 
 @pytest.fixture(scope="session")
 def project() -> dict[str, Any]:
-    text = (dev.ROOT / "meltano.yml").read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.safe_load(text)
-    return content
+    return read_project()
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +76,7 @@ def folder(tmp_path: Path) -> Path:
     """The folder of a Meltano project, with nothing in it but its file."""
     path = tmp_path / "project"
     path.mkdir()
-    shutil.copy(dev.ROOT / "meltano.yml", path)
+    copy_project(path)
     return path
 
 

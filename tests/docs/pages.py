@@ -6,6 +6,7 @@ A comment on the line before a block says it:
     <!-- file: NAME -->          the test writes it to that file first
     <!-- add: NAME -->           the test adds it to the lists in that YAML file
     <!-- query: FILE -->         the test asks it of that DuckDB file
+    <!-- query: postgres -->     the test asks it of the PostgreSQL database
     <!-- not run: REASON -->     the reason why no test can run it
 """
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 DOCS = dev.ROOT / "docs"
 README = dev.ROOT / "README.md"
 PAGES = sorted(DOCS.rglob("*.md"))
-# What must say what the code says; the README's examples are not run.
+# What must say what the code says; test_readme.py runs the README.
 TEXTS = (README, *PAGES)
 
 _BLOCK = re.compile(

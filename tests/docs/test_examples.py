@@ -15,6 +15,8 @@ from tests.docs.pages import PAGES, Block, blocks
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.e2e.postgres import Database
+
 SECONDS = 240
 MARKS = {"run", "file", "add", "query", "not run"}
 LEFT_OUT = {*dev.TARGETS} - {*dev.targets()}
@@ -72,8 +74,12 @@ def add(block: Block, folder: Path) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def query(block: Block, folder: Path) -> None:
-    """Ask a block of a DuckDB file; it must give rows."""
+def query(block: Block, folder: Path, database: Database) -> None:
+    """Ask a block of the database or of a DuckDB file; it must give rows."""
+    if block.detail == "postgres":
+        with database.connect() as connection:
+            assert connection.execute(block.text.encode()).fetchall(), block
+        return
     code = (
         "import sys, duckdb\n"
         "database = duckdb.connect(sys.argv[1])\n"
@@ -90,7 +96,9 @@ def query(block: Block, folder: Path) -> None:
 @pytest.mark.meltano
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
-def test_examples(page: Path, env: dict[str, str], folder: Path) -> None:
+def test_examples(
+    page: Path, env: dict[str, str], folder: Path, database: Database
+) -> None:
     for block in blocks(page):
         if block.mark == "file":
             (folder / block.detail).write_text(block.text, encoding="utf-8")
@@ -99,7 +107,7 @@ def test_examples(page: Path, env: dict[str, str], folder: Path) -> None:
         elif block.mark == "run":
             run(block, folder, env)
         elif block.mark == "query":
-            query(block, folder)
+            query(block, folder, database)
     for pattern, least in LEFT.get(page.stem, {}).items():
         (path,) = folder.glob(pattern)
         lines = path.read_bytes().count(b"\n") + 1

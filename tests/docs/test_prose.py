@@ -27,9 +27,12 @@ SNAKE = re.compile(r"(?<![\w/:.])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/]|\.py)")
 WORD = re.compile(r"`([a-z-]+)(?:: [^`\n]+)?`")
 # Those in the docs that are no settings, neither the tap's nor a target's.
 OTHER_NAMES = {
+    "bdk_live_your_key",  # where a key belongs
     "betterdata_north",  # a key's schema
+    "config_error",  # Airbyte's
     "disable_existing_loggers",  # Python's logging
     "execution_timeout",  # Airflow's
+    "force_full_refresh",  # PyAirbyte's
     "inventory_adjustments",  # declared in the docs
     "key_fields",  # of what is declared
     "records_key",
@@ -47,9 +50,13 @@ OTHER_NAMES = {
     "replication_key",  # the state's
     "replication_key_value",
     "replication_method",  # the catalog's
+    "select_all_streams",  # PyAirbyte's
+    "select_streams",
     "singer_sdk",
+    "system_error",  # Airbyte's
     "tap_betterdata",
     "tap_betterdata_sandbox",  # the sandbox's schema
+    "transient_error",  # Airbyte's
 }
 # What the prose says of numbers that the code decides: where, how, and whose default
 # or which number it is. A {} stands for the number.

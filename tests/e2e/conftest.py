@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import pytest
 import dev
 from tests.e2e import postgres
 from tests.e2e.commands import clean_env, run
+from tests.e2e.project import copy_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,7 +83,7 @@ def meltano(
     plugins: None,  # noqa: ARG001 - they need to be there
     tmp_path: Path,
 ) -> Meltano:
-    shutil.copy(dev.ROOT / "meltano.yml", tmp_path)
+    copy_project(tmp_path)
     # The plugins are shared; what Meltano writes while it runs them is not.
     own_folder = tmp_path / "meltano"
     own_folder.mkdir()

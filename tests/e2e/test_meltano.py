@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 from psycopg import sql
 
 from tap_betterdata.sandbox import Sandbox
-from tests.e2e.truth import KEYS, expected_keys, keys_of
+from tests.e2e.truth import KEYS, expected_keys, expected_rows, keys_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +62,37 @@ def test_the_job_into_csv_files(meltano: Meltano) -> None:
         company = Sandbox(items=items, locations=1).company
         expected = expected_keys(company, PERIODS)
         assert {name: csv_keys(folder, name) for name in KEYS} == expected
+
+
+def test_arrays_in_csv_files_are_json(meltano: Meltano) -> None:
+    meltano("select", "tap-betterdata", "alerts_config", "*")
+    meltano("run", "betterdata-to-csv", **DATES)
+    company = Sandbox().company
+    rows = expected_rows(company, PERIODS)
+    rows["alerts_config"] = [company.alerts_config]
+    columns = {
+        "alerts_config": ("destinations", "alertTypes"),
+        "inventory_analytics": ("byCategory",),
+        "inventory_atp": ("channels",),
+    }
+    for stream, names in columns.items():
+        path = meltano.folder / "output" / "sandbox" / "csv" / f"{stream}.csv"
+        with path.open(encoding="utf-8", newline="") as lines:
+            found = list(csv.DictReader(lines))
+        for name in names:
+            # Amounts with a fraction are texts, so that they keep their digits.
+            expected = json.loads(
+                json.dumps([row[name] for row in rows[stream]], default=str)
+            )
+            assert [json.loads(row[name]) for row in found] == expected
+
+
+def test_an_array_that_is_not_selected_is_left_empty(meltano: Meltano) -> None:
+    meltano("select", "tap-betterdata", "--exclude", "inventory_atp", "channels")
+    meltano("run", "betterdata-to-csv", **DATES)
+    path = meltano.folder / "output" / "sandbox" / "csv" / "inventory_atp.csv"
+    with path.open(encoding="utf-8", newline="") as lines:
+        assert {row["channels"] for row in csv.DictReader(lines)} == {""}
 
 
 def test_the_job_into_jsonl(meltano: Meltano) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,9 +12,12 @@ import yaml
 
 import dev
 from tests.e2e.commands import TAP, run
+from tests.e2e.project import copy_project, read_project
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.e2e.conftest import Meltano
 
 FOLDER = "$MELTANO_PROJECT_ROOT/output/$MELTANO_ENVIRONMENT"
 KINDS = {
@@ -34,9 +39,7 @@ def about(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
-    text = (dev.ROOT / "meltano.yml").read_text(encoding="utf-8")
-    content: dict[str, Any] = yaml.safe_load(text)
-    return content
+    return read_project()
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +115,55 @@ def test_every_environment_has_its_own_place(project: dict[str, Any]) -> None:
         if "load_schema" in plugin
     }
     assert own == {"prod": "tap_betterdata"}
+
+
+CHANGES = {
+    "select tap-betterdata alerts_config cooldownMinutes": [
+        "    - alerts_config.cooldownMinutes",
+    ],
+    "schedule add of-this-test --job betterdata-to-postgres --interval @daily": [
+        "- name: of-this-test",
+        "  interval: '@daily'",
+        "  job: betterdata-to-postgres",
+    ],
+    "config set tap-betterdata lookback_minutes 12": ["      lookback_minutes: 12"],
+    "config set target-csv file_naming_scheme x.csv": [
+        "      file_naming_scheme: x.csv",
+    ],
+}
+
+
+@pytest.mark.meltano
+@pytest.mark.parametrize("command", CHANGES)
+def test_meltano_changes_no_more_than_it_is_asked_to(
+    meltano: Meltano, command: str
+) -> None:
+    path = meltano.folder / "meltano.yml"
+    shutil.copy(dev.ROOT / "meltano.yml", path)
+    before = path.read_text(encoding="utf-8").splitlines()
+    meltano(*command.split())
+    after = path.read_text(encoding="utf-8").splitlines()
+    diff = [*difflib.ndiff(before, after)]
+    assert not [line for line in diff if line.startswith("- ")]
+    added = [line[2:] for line in diff if line.startswith("+ ")]
+    # A block that was not there before begins with its name.
+    if added[0].strip() in {"schedules:", "config:"}:
+        added = added[1:]
+    assert added == CHANGES[command]
+
+
+def test_what_a_user_selects_is_not_in_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_project(tmp_path)
+    fresh = (tmp_path / "meltano.yml").read_text(encoding="utf-8")
+    theirs = yaml.safe_load(fresh)
+    theirs["plugins"]["extractors"][0]["select"] = ["alerts_config.*"]
+    theirs["environments"][0]["config"]["plugins"]["extractors"][0]["select"] = ["*.*"]
+    theirs["schedules"] = [{"name": "nightly", "job": "a", "interval": "@daily"}]
+    (tmp_path / "meltano.yml").write_text(yaml.safe_dump(theirs), encoding="utf-8")
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    (tmp_path / "copy").mkdir()
+    copy_project(tmp_path / "copy")
+    copied = (tmp_path / "copy" / "meltano.yml").read_text(encoding="utf-8")
+    assert yaml.safe_load(copied) == yaml.safe_load(fresh)

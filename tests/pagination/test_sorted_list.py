@@ -727,6 +727,20 @@ def test_an_order_that_is_not_turned_proves_nothing(rows: int) -> None:
         target.run()
 
 
+def test_a_newest_page_that_is_not_sorted_hides_nothing() -> None:
+    server = Server(ages(20))
+    target = Target(server)
+    target.run()
+    # What it shows first is new by chance, and the rest of it older than the bookmark.
+    by_id = sorted(server.rows)
+    for key in (by_id[0], by_id[10]):
+        server._put(key, server.now, 1)  # noqa: SLF001 - two at one moment
+    server.answers += 2000
+    server.lie = oldest_alone
+    with pytest.raises(NotSortedError, match="newest rows first"):
+        target.run()
+
+
 def test_so_much_moves_while_one_looks_at_the_order() -> None:
     server = Server(ages(5))
     target = Target(server)

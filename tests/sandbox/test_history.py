@@ -123,6 +123,13 @@ def test_value_and_turnover_move_from_month_to_month() -> None:
         assert 20 < row["averageDaysOnHand"] < 200
 
 
+def test_items_are_not_all_bought_at_once() -> None:
+    shop = company(items=2000)
+    rates = [shop.analytics(None, *month)["turnoverRate"] for month in MONTHS]
+    assert Decimal("0.35") < min(rates) < max(rates) < Decimal("0.6")
+    assert len(set(rates)) == len(rates)
+
+
 @pytest.mark.parametrize("place", [None, "loc_003"])
 def test_the_turnover_is_what_was_sold_over_the_mean_value(place: str | None) -> None:
     shop = company()
