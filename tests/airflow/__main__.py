@@ -201,6 +201,8 @@ def main(command: str, target: str) -> None:
     ):
         env = {
             "PATH": f"{folder}/bin{os.pathsep}{os.environ['PATH']}",
+            # Airflow starts several times: its modules are compiled once, as in use.
+            "PYTHONDONTWRITEBYTECODE": "",
             "AIRFLOW_HOME": folder,
             "AIRFLOW__CORE__DAGS_FOLDER": f"{folder}/dags",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
