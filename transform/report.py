@@ -15,6 +15,7 @@ import re
 import sys
 from decimal import Decimal
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,18 +56,16 @@ class Database:
         """Connect as dbt does."""
         self.schema = f"{env['BETTERDATA_SCHEMA']}_marts"
         if env["DBT_TARGET"] == "duckdb":
-            import duckdb  # noqa: PLC0415 - not there for each version of Python
-
-            path = env["TARGET_DUCKDB_FILEPATH"]
-            self.connection: Any = duckdb.connect(path, read_only=True)
+            driver = import_module("duckdb")
+            to = {"database": env["TARGET_DUCKDB_FILEPATH"], "read_only": True}
         else:
-            import psycopg2  # noqa: PLC0415 - only where it is wanted
-
+            driver = import_module("psycopg2")
             names = ("host", "port", "user", "password", "database")
-            values = {
-                name: env.get(f"TARGET_POSTGRES_{name.upper()}") for name in names
-            }
-            self.connection = psycopg2.connect(**values)
+            to = {name: env.get(f"TARGET_POSTGRES_{name.upper()}") for name in names}
+        try:
+            self.connection = driver.connect(**to)
+        except driver.Error as error:
+            sys.exit(f"There is no report, since the database can't be read: {error}")
         tables = self.rows(
             "SELECT table_schema AS place, table_name AS mart"
             " FROM information_schema.tables"

@@ -50,8 +50,8 @@ def expected(company: Company, months: Mart) -> dict[str, Mart]:
 def has_company(company: Company, name: str) -> bool:
     """Tell whether there is more of an item's product where it is."""
     item = company.item(name)
-    others = company.items(item["locationId"])
-    return sum(x["productMasterId"] == item["productMasterId"] for x in others) > 1
+    here = [x["productMasterId"] for x in company.items(item["locationId"])]
+    return here.count(item["productMasterId"]) > 1
 
 
 def change(company: Company) -> None:
