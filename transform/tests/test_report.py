@@ -59,6 +59,17 @@ def test_foreign_text_stays_text(own: Warehouse) -> None:
     assert html.count("&lt;script&gt;") > 10
 
 
+def test_it_is_written_of_nothing(own: Warehouse) -> None:
+    tables = ("inventory", "inventory_atp", "inventory_atp_channels")
+    for name in (*tables, "inventory_analytics", "inventory_analytics_categories"):
+        own.change("TRUNCATE " + name)
+    _, statuses = own.build()
+    assert statuses["load_is_recent"] == "fail"
+    html = own.report()
+    assert "Failed tests: load_is_recent." in html
+    assert html.count("</figcaption>None.</figure>") == 11
+
+
 def test_that_dbt_has_not_run_is_said(own: Warehouse) -> None:
     assert "dbt has not run" in own.report()
 
