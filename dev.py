@@ -4,12 +4,14 @@
     python3 dev.py demo             run the main job against the sandbox, into CSV
     python3 dev.py report [--postgres URL]  from the API to a report of the stock
     python3 dev.py test [ARGS...]   run all tests; ARGS go to pytest
+    python3 dev.py readme           run the README's commands in a clean copy
     python3 dev.py transform [ARGS...]  test dbt's models and the report
     python3 dev.py coverage [ARGS...]  the tests, and how much of the tap they reach
     python3 dev.py lint             ruff and mypy
     python3 dev.py checks [NAME...] spelling, workflows, meltano.yml, Dockerfile
     python3 dev.py docs             generate the reference pages and build the site
     python3 dev.py build            build the package into dist/, and check it
+    python3 dev.py airbyte [ARGS...]  the source with Airbyte's own libraries
     python3 dev.py bench [ARGS...]  measure the tap against others; ARGS choose what
     python3 dev.py check            coverage, transform, lint, checks, docs, check-lock
     python3 dev.py lock [ARGS...]   pin the dependencies anew; ARGS go to uv
@@ -33,6 +35,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +67,8 @@ DIGEST_PREFIX = "# made by `dev.py lock`: sha256:"
 
 # requirements/NAME.txt -> what `uv pip compile` makes it from.
 LOCKS: dict[str, tuple[str, ...]] = {
+    # pip takes a package that is asked for with an extra for another one.
+    "airbyte": ("--group", "airbyte", "--no-strip-extras"),
     "base": ("pyproject.toml",),
     "build": ("--group", "build"),
     "checks": ("--group", "checks"),
@@ -135,6 +140,7 @@ MELTANO = Environment(".venv-meltano", ("meltano",))
 MELTANO_COMMAND = str(MELTANO.executable("meltano").relative_to(ROOT))
 CHECKS = Environment(".venv-checks", ("checks",))
 DOCS = Environment(".venv-docs", ("docs",))
+AIRBYTE = Environment(".venv-airbyte", ("airbyte",))
 # Meltano makes that one.
 DBT = Environment(".meltano/utilities/dbt/venv", ("dbt",))
 
@@ -524,6 +530,13 @@ def test(arguments: list[str]) -> None:
     run_tests(arguments=arguments)
 
 
+def readme(_arguments: list[str]) -> None:
+    """Run the README's commands in a clean copy, installs and all."""
+    ensure(DEV)
+    script = "tests/docs/readme_from_scratch.py"
+    run(DEV.executable("python"), "-m", "pytest", script)
+
+
 def transform(arguments: list[str]) -> None:
     """Test dbt's models and the report on the databases that this Python can have."""
     ensure(DEV)
@@ -659,6 +672,37 @@ def bench(arguments: list[str]) -> None:
     run(DEV.executable("python"), "-m", "benchmarks", *arguments)
 
 
+def airbyte(arguments: list[str]) -> None:
+    """Run the source with PyAirbyte, which no environment of ours has room for."""
+    if sys.version_info >= (3, 13):
+        python = "{}.{}".format(*sys.version_info)
+        say(f"PyAirbyte takes Python 3.11 or 3.12; this is {python}: nothing is run")
+        return
+    ensure(DEV)
+    ensure(AIRBYTE)
+    # The tests' own fixtures and plugins are the tap's, which isn't installed there.
+    alone = (
+        "-c",
+        os.devnull,
+        "--rootdir",
+        ROOT,
+        "--noconftest",
+        "-p",
+        "no:cacheprovider",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run(
+            *(AIRBYTE.executable("python"), "-m", "pytest", *alone),
+            *("tests/airbyte/with_pyairbyte.py", *arguments),
+            env={
+                "AIRBYTE_OFFLINE_MODE": "1",
+                "AIRBYTE_LOGGING_ROOT": folder,
+                "AIRBYTE_PROJECT_DIR": folder,
+                "DO_NOT_TRACK": "1",
+            },
+        )
+
+
 def check_files(wheel: Path, sdist: Path) -> None:
     """Check that what was built has the package's files, as git knows them.
 
@@ -714,12 +758,14 @@ COMMANDS = {
     "demo": demo,
     "report": report,
     "test": test,
+    "readme": readme,
     "transform": transform,
     "coverage": coverage,
     "lint": lint,
     "checks": checks,
     "docs": docs,
     "build": build,
+    "airbyte": airbyte,
     "bench": bench,
     "check": check,
     "lock": lock,

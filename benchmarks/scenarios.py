@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).resolve().parent
 TAP = Path(sys.executable).with_name("tap-betterdata")
 
+SOURCE = Path(sys.executable).with_name("source-betterdata")
+
 OURS = "tap-betterdata"
 THEIRS = "template tap"
 SCRIPT = "vendor's script"
@@ -130,6 +132,19 @@ class Bench:
         if "location_ids" not in config:
             command += ["--catalog", self.inventory_only(command)]
         return Side(OURS, command)
+
+    def source(self, server: Server) -> Side:
+        """Prepare the source for Airbyte, for the inventory."""
+        config = ("--config", self._settings(server.url, **NO_LIMITS))
+        lines = self._run([SOURCE, "discover", *config]).read_bytes().splitlines()
+        (stream,) = (
+            stream
+            for stream in json.loads(lines[-1])["catalog"]["streams"]
+            if stream["name"] == "inventory"
+        )
+        configured = {"streams": [{"stream": stream, "sync_mode": "incremental"}]}
+        catalog = self._write("configured", configured)
+        return Side(SOURCE.name, [SOURCE, "read", *config, "--catalog", catalog])
 
     def template(self, server: Server, **config: Any) -> Side:
         """Prepare the template tap."""
@@ -304,6 +319,19 @@ def unchanged(bench: Bench) -> Iterator[Comparison]:
     yield result
 
 
+def airbyte(bench: Bench) -> Iterator[Comparison]:
+    """The same records, written for Singer's targets and for Airbyte."""
+    items = bench.items(100_000)
+    with serving(items=items) as server:
+        sides = [bench.tap(server), bench.source(server)]
+        title = f"{items:,} items, for Singer and for Airbyte"
+        result = bench.compare(title, server, sides, lines=items, pipe=True)
+    singer, airbyte = (side.median("wall") for side in sides)
+    what = f"{title}: time of {SOURCE.name} over that of {OURS}"
+    result.bounds.append(Bound(what, airbyte / singer, 1.1))
+    yield result
+
+
 SCENARIOS: dict[str, Callable[[Bench], Iterator[Comparison]]] = {
     "throughput": throughput,
     "latency": latency,
@@ -311,4 +339,5 @@ SCENARIOS: dict[str, Callable[[Bench], Iterator[Comparison]]] = {
     "memory": memory,
     "startup": startup,
     "unchanged": unchanged,
+    "airbyte": airbyte,
 }

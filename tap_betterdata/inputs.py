@@ -58,24 +58,30 @@ def read_text(source: str, content: bytes) -> str:
         raise SettingsError(msg) from None
 
 
-def read_object(source: str, text: str) -> dict[str, Any]:
-    """Read a JSON object.
+def read_json(source: str, text: str) -> Any:
+    """Read JSON, fractions as decimals.
 
     Args:
         source: What the text is from, for the message.
         text: The text.
 
-    Returns:
-        The object, fractions as decimals.
-
     Raises:
-        SettingsError: If it is anything else, or nested beyond all use.
+        SettingsError: If it is none, or nested beyond all use.
     """
     try:
-        value = _parse(text)
+        return _parse(text)
     except ValueError as error:
         msg = redact(f"{source}: not JSON ({error})")
         raise SettingsError(msg) from None
+
+
+def read_object(source: str, text: str) -> dict[str, Any]:
+    """Read a JSON object, as `read_json` does.
+
+    Raises:
+        SettingsError: If it is anything else.
+    """
+    value = read_json(source, text)
     if not isinstance(value, dict):
         msg = f"{source}: not a JSON object"
         raise SettingsError(msg)
@@ -157,7 +163,16 @@ def read_file(path: str | PurePath) -> dict[str, Any]:
         SettingsError: If it can't be read.
     """
     source = f"--config {path}"
-    return read_object(source, read_text(source, _content(source, Path(path))))
+    return read_object(source, read_file_text(source, path))
+
+
+def read_file_text(source: str, path: str | PurePath) -> str:
+    """Read a file's text.
+
+    Raises:
+        SettingsError: If it can't be read; `source` is what the message calls it.
+    """
+    return read_text(source, _content(source, Path(path)))
 
 
 def load_env_file(logger: logging.Logger) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from copy import deepcopy
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import PurePath
@@ -100,7 +101,8 @@ class TapBetterData(Tap):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
-    config_jsonschema: ClassVar[dict[str, Any]] = SCHEMA
+    # A copy: the SDK adds its own settings.
+    config_jsonschema: ClassVar[dict[str, Any]] = deepcopy(SCHEMA)
 
     def __init__(
         self,
@@ -352,7 +354,7 @@ class TapBetterData(Tap):
         said = f"Stopped by {signal.Signals(signum).name}"
         if not self._is_made:
             # There is no state yet, or not all of it.
-            self.logger.error("%s before anything was read.", said)
+            self.say_end(f"{said} before anything was read.")
             raise SystemExit(code)
         writer = self.message_writer
 
@@ -394,10 +396,14 @@ class TapBetterData(Tap):
         self._is_ending = True
         try:
             self.run.progress.close()
-            self.logger.error("%s", line)
+            self.say_end(line)
         finally:
             # By no exception: on its way up, timers and threads would be heard.
             os._exit(code)
+
+    def say_end(self, line: str) -> None:
+        """Say why a signal ends the run."""
+        self.logger.error("%s", line)
 
     def _heed_hangup(self) -> None:
         """End on SIGHUP as on SIGTERM, unless `nohup` has it ignored."""

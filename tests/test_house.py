@@ -13,7 +13,7 @@ ROOT = Path(tap_betterdata.__file__).parent
 # From below.
 ROOMS = (
     *("compat", "pagination", "api", "state", "output", "streams"),
-    *("inputs", "setting_faults", "settings", "tap", "__main__"),
+    *("inputs", "setting_faults", "settings", "tap", "__main__", "airbyte"),
 )
 # It stands alone: it imports nothing, and only this room starts it, if it is asked for.
 ALONE, STARTED_BY = "sandbox", "api"

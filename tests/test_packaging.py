@@ -193,6 +193,12 @@ def test_discovery_needs_no_extra(bare: Path, tmp_path: Path) -> None:
     assert {stream["tap_stream_id"] for stream in catalog["streams"]} == ALL_KEYS.keys()
 
 
+def test_the_source_needs_nothing_of_airbytes(bare: Path, tmp_path: Path) -> None:
+    source = bare.with_name("source-betterdata")
+    said = json.loads(run(source, "spec", cwd=tmp_path).stdout)
+    assert said["type"] == "SPEC"
+
+
 def test_the_sandbox_names_its_extra(bare: Path, tmp_path: Path) -> None:
     done = subprocess.run(  # noqa: S603 - the words are the test's
         [bare, "--config=ENV"],

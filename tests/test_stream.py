@@ -414,6 +414,8 @@ def test_batch_files_hold_all_rows(
     assert not outcome.of("RECORD")
     keys = expected_keys(sandbox.company, PERIODS)[stream]
     assert keys_of(stream, rows_of_batches(outcome, stream)) == keys
+    said = [line for line in outcome.lines("INFO") if "the least possible" in line]
+    assert [line.startswith(f"{stream}: {len(keys)} rows") for line in said] == [True]
 
 
 # Table versions

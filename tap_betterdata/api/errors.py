@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import requests
 from singer_sdk.exceptions import FatalAPIError
@@ -10,6 +10,8 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+Kind = Literal["config", "transient", "system"]
 
 _ADVICE = {
     "MISSING_AUTHORIZATION": "set api_key",
@@ -66,25 +68,32 @@ class TapError(FatalAPIError):
 
     Attributes:
         ends_run: Whether it is of no use to ask for anything else.
+        kind: What mends it: what the user has set or may see, another try, or work on
+            the tap, the API or the machine.
     """
 
     ends_run = False
+    kind: Kind = "system"
 
 
 class SettingsError(TapError):
     """A setting, or the file or variable that it came from, can't be used."""
 
     ends_run = True
+    kind = "config"
 
 
 class StateError(TapError):
     """The state that was handed to the tap can't be used."""
+
+    kind = "config"
 
 
 class KeyRefusedError(TapError):
     """The API refuses the key: nothing more can be read."""
 
     ends_run = True
+    kind = "config"
 
 
 class RefusedError(TapError):
@@ -94,6 +103,8 @@ class RefusedError(TapError):
         whole_endpoint: Whether other locations of the endpoint are refused as well.
         not_found: Whether the API doesn't know what was asked for.
     """
+
+    kind = "config"
 
     def __init__(
         self, message: str, *, whole_endpoint: bool = False, not_found: bool = False
@@ -117,6 +128,8 @@ class UnavailableError(TapError):
         ends_run: Whether there was no answer at all, so that no other will come.
     """
 
+    kind = "transient"
+
     def __init__(self, message: str, *, ends_run: bool) -> None:
         """Keep whether to go on.
 
@@ -132,6 +145,7 @@ class LimitedError(TapError):
     """The API has kept the tap waiting for longer than `rate_limit_max_wait`."""
 
     ends_run = True
+    kind = "transient"
 
 
 class RejectedError(TapError):
@@ -140,6 +154,8 @@ class RejectedError(TapError):
 
 class BadRequestError(RejectedError):
     """The API says that a request is wrong (400): another one may not be."""
+
+    kind = "config"
 
 
 class OutputError(TapError):
@@ -155,9 +171,13 @@ class StorageError(TapError):
 class ValueUnreadableError(TapError):
     """A record holds a value that can't be read as what its field is."""
 
+    kind = "config"
+
 
 class MapError(TapError):
     """An expression of a stream map fails on a record."""
+
+    kind = "config"
 
 
 class UnexpectedAnswerError(TapError):
@@ -167,9 +187,16 @@ class UnexpectedAnswerError(TapError):
 class InexactError(TapError):
     """The data moved while they were read, and it could not be mended."""
 
+    kind = "transient"
+
 
 class IncompleteRunError(TapError):
     """The run ended, but something was left out or is uncertain."""
+
+    def __init__(self, message: str, kind: Kind = "transient") -> None:
+        """Take over what mends it from what went wrong before."""
+        super().__init__(message)
+        self.kind = kind
 
 
 def name_some(names: Sequence[str], most: int, separator: str = ", ") -> str:

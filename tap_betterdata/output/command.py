@@ -56,6 +56,21 @@ def guard_log() -> None:
             handler.setFormatter(SafeFormatter(handler.formatter))
 
 
+def prepare(logger: logging.Logger) -> None:
+    """Prepare the process to run a command.
+
+    Raises:
+        SystemExit: If there is nowhere to write to.
+    """
+    # At the exit the collector goes through all that was imported, for nothing: a
+    # tenth of the time of a short run.
+    atexit.register(gc.freeze)
+    guard_log()
+    if sys.stdout is None:  # what Python makes of one that is closed
+        logger.error(_NO_OUTPUT)
+        raise SystemExit(1)
+
+
 class LineCommand(SingerCommand):
     """The SDK's command, but what ends it is said in one line."""
 
@@ -73,28 +88,28 @@ class LineCommand(SingerCommand):
         Raises:
             SystemExit: At the end; 1 if something went wrong.
         """
-        # At the exit the collector goes through all that was imported, for nothing: a
-        # tenth of the time of a short run.
-        atexit.register(gc.freeze)
-        guard_log()
-        if sys.stdout is None:  # what Python makes of one that is closed
-            self.logger.error(_NO_OUTPUT)
-            raise SystemExit(1)
+        prepare(self.logger)
         try:
             return super().main(*args, **kwargs)
-        except Exception as error:
-            self.logger.error(  # noqa: TRY400 - the traceback is for developers
-                "%s", self._say(error), exc_info=self.logger.isEnabledFor(logging.DEBUG)
-            )
+        except Exception as error:  # noqa: BLE001 - it is said
+            log_failure(self.logger, error)
             raise SystemExit(1) from None
 
-    def _say(self, error: Exception) -> str:
-        text = redact(str(error), limit=None) or type(error).__name__
-        if isinstance(error, SingerSDKError):
-            return text
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            return f"{error.strerror}: make room where the output goes"
-        prefix = self.logger.name.upper().replace("-", "_")
-        return (
-            f"{type(error).__name__}: {text} (for details set {prefix}_LOGLEVEL=DEBUG)"
-        )
+
+def log_failure(logger: logging.Logger, error: Exception) -> str:
+    """Log what ended a run, and return the line; the traceback is for developers."""
+    line = _say(logger, error)
+    logger.error(
+        "%s", line, exc_info=error if logger.isEnabledFor(logging.DEBUG) else None
+    )
+    return line
+
+
+def _say(logger: logging.Logger, error: Exception) -> str:
+    text = redact(str(error), limit=None) or type(error).__name__
+    if isinstance(error, SingerSDKError):
+        return text
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"{error.strerror}: make room where the output goes"
+    prefix = logger.name.upper().replace("-", "_")
+    return f"{type(error).__name__}: {text} (for details set {prefix}_LOGLEVEL=DEBUG)"

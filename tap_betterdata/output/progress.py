@@ -198,16 +198,18 @@ class Progress:
             lists = list(self._lists.values())
             # A list that nothing is known of takes a request at least.
             unknown = max(self._expected - len(lists), 0)
+        # Not the stream's count: it has those that wait to be sent, too.
+        done = sum(one.done for one in lists) if lists else tally.requests
         to_do = unknown + sum(one.to_do for one in lists)
         totals = [one.total for one in lists if one.total is not None]
         rows = f"{tally.rows:,}"
         if totals and len(totals) == len(lists) and not tally.is_flat:
             rows += f" of {'at least ' if unknown else ''}{sum(totals):,}"
         parts = [f"{tally.name}: {rows} rows"]
-        requests = f"{tally.requests:,}"
+        requests = f"{done:,}"
         if to_do:
-            parts.append(f"{duration(self._seconds_for(to_do, tally.requests))} to go")
-            requests += f"/{tally.requests + to_do:,}"
+            parts.append(f"{duration(self._seconds_for(to_do, done))} to go")
+            requests += f"/{done + to_do:,}"
         parts.append(f"{requests} requests")
         names = ("min", "h")
         room = zip(self._rate_limiter().room(), names, strict=True)
@@ -215,11 +217,11 @@ class Progress:
             parts.append(f"left {' '.join(left)}")
         return " · ".join(parts)
 
-    def _seconds_for(self, to_do: int, requests: int) -> float:
+    def _seconds_for(self, to_do: int, done: int) -> float:
         """Estimate how long requests take: by the budget, and by those before them."""
         limiter = self._rate_limiter()
         busy = time.monotonic() - self._began - (limiter.waited - self._waited)
-        return max(limiter.seconds_for(to_do), to_do * busy / max(requests, 1))
+        return max(limiter.seconds_for(to_do), to_do * busy / max(done, 1))
 
 
 def _open_terminal(line: Callable[[], str]) -> Terminal | None:
@@ -261,7 +263,7 @@ def duration(seconds: float) -> str:
     Returns:
         Such as `40 s`, `25 min` or `1 h 20 min`.
     """
-    if seconds < _MINUTE:
+    if round(seconds) < _MINUTE:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / _MINUTE), 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -98,31 +98,30 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
             version: The table version that they belong to, if there is one.
             extracted: When they were read.
         """
+        messages = self.envelopes(stream, records, version=version, extracted=extracted)
+        self._write(encode_lines(messages))
+
+    def envelopes(
+        self,
+        stream: str,
+        records: Iterable[dict[str, Any]],
+        *,
+        version: int | None,
+        extracted: datetime,
+    ) -> list[dict[str, Any]]:
+        """Put each record into a message, as for `write_records`."""
         beside: dict[str, Any] = {} if version is None else {"version": version}
         beside["time_extracted"] = write_stamp(extracted)
-        self._write(
-            encode_lines(
-                [
-                    {"type": "RECORD", "stream": stream, "record": record, **beside}
-                    for record in records
-                ]
-            )
-        )
+        return [
+            {"type": "RECORD", "stream": stream, "record": record, **beside}
+            for record in records
+        ]
 
     def _write(self, lines: bytes) -> None:
         self._bytes += len(lines)
         with self._uninterrupted():
-            # Looked up anew each time: tests and notebooks put others in its place.
-            binary = getattr(sys.stdout, "buffer", None)
             try:
-                if binary is None:
-                    sys.stdout.write(lines.decode())
-                else:
-                    # With PYTHONUNBUFFERED a signal may cut a write short.
-                    left = memoryview(lines)
-                    while left:
-                        left = left[binary.write(left) :]
-                sys.stdout.flush()
+                self.put(lines)
             except BrokenPipeError:
                 _drop_output()
                 # The target has said why itself; this is what shells report.
@@ -134,6 +133,23 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
                     "room where it goes, then run again from the last state there"
                 )
                 raise OutputError(msg) from error
+
+    def put(self, lines: bytes) -> None:
+        """Put lines on standard output.
+
+        Raises:
+            OSError: If it takes nothing more.
+        """
+        # Looked up anew each time: tests and notebooks put others in its place.
+        binary = getattr(sys.stdout, "buffer", None)
+        if binary is None:
+            sys.stdout.write(lines.decode())
+        else:
+            # With PYTHONUNBUFFERED a signal may cut a write short.
+            left = memoryview(lines)
+            while left:
+                left = left[binary.write(left) :]
+        sys.stdout.flush()
 
     @contextmanager
     def _uninterrupted(self) -> Iterator[None]:

@@ -135,15 +135,16 @@ class SortedList:
 
     def _read(self, first: Page | None) -> Iterator[Batch]:
         """Finish what was cut short, and read what is newer."""
+        self.requests += first is not None
         if self.checkpoint is not None:
             settled, left = self.checkpoint
             self.sent.begin(settled)
             if self.bookmark is None:
                 # What came can't be counted.
-                self.requests += first is not None
                 newest = self._check_newest(first or self._request("desc", 1))
                 self._check_newest_end(newest)
             yield from self._go_down(left, settled, self.bookmark)
+            # What has moved since that page came is to be there after a first run.
             self.bookmark, self.checkpoint, first = settled, None, None
         is_whole = self.bookmark is None
         is_first = not self.sent.keys
@@ -209,37 +210,28 @@ class SortedList:
         self, until: datetime | None, first: Page | None = None
     ) -> Generator[Batch, None, Reading]:
         """Read down to a bookmark, or the whole list if there is none."""
-        for is_last_try in (False, True):
-            if first is None:
-                first = self._request("desc", 1)
-            else:
-                self.requests += 1
-            newest = self._check_newest(first)
-            reading = Reading(newest, until)
-            reading.see(newest.keys, newest.stamps)
-            if newest.is_empty:
-                yield Batch([], bookmark=self.bookmark)
-                return reading
-            self.sent.begin(newest.settled)
-            self._newest_pages.append(newest)
-            rows = self._unsent(first, newest.keys, newest.stamps, until)
-            first = None
-            if not reading.is_one_answer:
-                break
+        first = first or self._request("desc", 1)
+        newest = self._check_newest(first)
+        reading = Reading(newest, until)
+        reading.see(newest.keys, newest.stamps)
+        if newest.is_empty:
+            yield Batch([], bookmark=self.bookmark)
+            return reading
+        self.sent.begin(newest.settled)
+        self._newest_pages.append(newest)
+        rows = self._unsent(first, newest.keys, newest.stamps, until)
+        if reading.is_one_answer:
             # Before anything can go wrong: they count as sent from now on.
             yield Batch(rows, bookmark=self.bookmark)
-            if newest.is_whole or self._turns(newest):
-                break
-            # So much may have moved since.
-            if is_last_try:
-                msg = "does not sort the oldest rows first"
-                raise NotSortedError(msg)
-        if not reading.is_one_answer:
+            if not (newest.is_whole or self.is_proven):
+                # One look in a run whether the order is turned if that is asked for.
+                self._check(self._request("asc", 1), None)
+        else:
             left = newest.total - newest.ahead
             checkpoint = Checkpoint(newest.settled, left)
             yield Batch(rows, checkpoint, self.bookmark)
             yield from self._go_down(left, newest.settled, until, reading)
-            self.is_proven = True
+        self.is_proven = self.is_proven or not newest.is_whole
         self.bookmark = newest.settled
         return reading
 
@@ -432,13 +424,3 @@ class SortedList:
                 msg = "does not put the newest rows last when the oldest come first"
                 raise NotSortedError(msg)
             newest = self._check_newest(self._request("desc", 1))
-
-    def _turns(self, newest: Newest) -> bool:
-        """Look, once in a run, whether the server turns the order if asked to."""
-        if not self.is_proven:
-            keys, stamps = self._check(self._request("asc", 1), None)
-            self.is_proven = all(
-                stamp <= newest.oldest or key in newest.keys
-                for key, stamp in zip(keys, stamps, strict=True)
-            )
-        return self.is_proven

@@ -228,8 +228,8 @@ class BetterDataStream(ApiStream):
         bookmark that compares time stamps as strings. There is no public hook around
         it. Batches, stream maps, flattening and metrics behave as they do there.
         """
-        if self.connection.fatal_error is not None:
-            self.record_gap(IncompleteRunError(f"{self.name}: not begun"))
+        if (fatal := self.connection.fatal_error) is not None:
+            self.record_gap(IncompleteRunError(f"{self.name}: not begun", fatal.kind))
             return
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
@@ -429,6 +429,7 @@ class BetterDataStream(ApiStream):
         """Write the stream's last state; the SDK calls this after the stream."""
         self._write_state()
         self.run.progress.end()
+        self.run.end_stream(self.name)
 
     @override
     def get_replication_key_signpost(
@@ -442,6 +443,7 @@ class BetterDataStream(ApiStream):
         self._awaits_first_page = True
         if not self.is_dry_run:
             self.run.progress.watch(self)
+        self.run.begin_stream(self.name)
 
     @override
     def log_sync_costs(self) -> None:

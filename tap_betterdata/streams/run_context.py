@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_betterdata.api.connection import Connection
 from tap_betterdata.api.errors import (
@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 MOST_NAMED = 10
 
 
+class StreamListener(Protocol):
+    """What is told of the streams, one after the other."""
+
+    def begin_stream(self, stream: str) -> None:
+        """The stream of this name begins."""
+
+    def end_stream(self, stream: str, error: TapError | None) -> None:
+        """It has ended, and its last state is in the state; no error: it is whole."""
+
+
 class RunContext:
     """One run of the tap.
 
@@ -36,9 +46,12 @@ class RunContext:
         shared_pages: What was read for several streams, by the endpoint's path.
         window: The first and the last day of analytics.
         failures: What was left out or is uncertain.
+        listener: What is told of the streams, if anything is.
     """
 
     window: tuple[date, date]
+    listener: StreamListener | None = None
+    _failures_before = 0
 
     def __init__(self, config: Mapping[str, Any], logger: logging.Logger) -> None:
         """Prepare a run; nothing is opened before the first request."""
@@ -56,6 +69,18 @@ class RunContext:
         self.logger.debug("Left out", exc_info=error)
         self.failures.append(error)
 
+    def begin_stream(self, stream: str) -> None:
+        """Tell that a stream begins."""
+        self._failures_before = len(self.failures)
+        if self.listener:
+            self.listener.begin_stream(stream)
+
+    def end_stream(self, stream: str) -> None:
+        """Tell that a stream has ended, and what went wrong since it began."""
+        if self.listener:
+            failures = self.failures[self._failures_before :]
+            self.listener.end_stream(stream, _sum_up(failures) if failures else None)
+
     def finish(self) -> None:
         """Close what is open.
 
@@ -66,7 +91,13 @@ class RunContext:
         self.progress.close()
         failures, self.failures = self.failures, []
         if failures:
-            # What ended the run or a stream must not be hidden by many refusals.
-            failures.sort(key=lambda e: (not e.ends_run, isinstance(e, RefusedError)))
-            lines = [str(error) for error in failures]
-            raise IncompleteRunError(name_some(lines, MOST_NAMED, "; "))
+            raise _sum_up(failures)
+
+
+def _sum_up(failures: list[TapError]) -> IncompleteRunError:
+    # What ended the run or a stream must not be hidden by many refusals.
+    ordered = sorted(
+        failures, key=lambda e: (not e.ends_run, isinstance(e, RefusedError))
+    )
+    lines = [str(error) for error in ordered]
+    return IncompleteRunError(name_some(lines, MOST_NAMED, "; "), ordered[0].kind)

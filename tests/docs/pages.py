@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DOCS = dev.ROOT / "docs"
 README = dev.ROOT / "README.md"
 PAGES = sorted(DOCS.rglob("*.md"))
-# What must say what the code says; test_readme.py runs the README.
+# What must say what the code says; `dev.py readme` runs the README.
 TEXTS = (README, *PAGES)
 
 _BLOCK = re.compile(

@@ -28,7 +28,9 @@ WORD = re.compile(r"`([a-z-]+)(?:: [^`\n]+)?`")
 # Those in the docs that are no settings, neither the tap's nor a target's.
 OTHER_NAMES = {
     "bdk_live_your_key",  # where a key belongs
+    "config_error",  # Airbyte's
     "disable_existing_loggers",  # Python's logging
+    "force_full_refresh",  # PyAirbyte's
     "inventory_adjustments",  # declared in the docs
     "key_fields",  # of what is declared
     "records_key",
@@ -45,11 +47,15 @@ OTHER_NAMES = {
     "replication_key",  # the state's
     "replication_key_value",
     "replication_method",  # the catalog's
+    "select_all_streams",  # PyAirbyte's
+    "select_streams",
     "singer_sdk",
+    "system_error",  # Airbyte's
     "tap_betterdata",
     "tap_betterdata_marts",  # dbt's schemas
     "tap_betterdata_staging",
     "tap_betterdata_sandbox",  # the sandbox's schema
+    "transient_error",  # Airbyte's
 }
 # What the prose says of numbers that the code decides: where, how, and whose default
 # or which number it is. A {} stands for the number.

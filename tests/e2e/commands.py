@@ -108,3 +108,18 @@ def logs(folder: Path) -> str:
         for name in ("tap.log", "target.log")
     )
     return "\n---\n".join(text[-5000:] for text in texts)
+
+
+def shell(blocks: list[str], folder: Path, env: dict[str, str]) -> str:
+    """Run blocks of commands in one shell, as a reader would."""
+    done = subprocess.run(  # noqa: S603 - the words are the README's
+        ["/bin/bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
+        stdin=subprocess.DEVNULL,
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return done.stdout

@@ -275,7 +275,8 @@ class Target:
                 **options,
             },
         )
-        self.take(reader.batches())
+        first = self.server.request("desc", 1, reader.size)
+        self.take(reader.batches(first))
         if not reader.doubts and not self.is_full_table:
             self._advance(reader.bookmark)
         self.checkpoint = None

@@ -272,7 +272,7 @@ def test_a_page_answered_before_a_move_and_one_far_above_after_it() -> None:
         # A row comes in below, stamped late, and is newer than `settled`.
         ([63.5, *ages(5)], 1, Change(4, "update", 0.05, lag=300), None, [2, 6, 2, 5]),
         # Right after a cut, where rows of one stamp stood, a move shows nowhere.
-        ([OLD] * 6, 1, Change(9, "update", 0.05, lag=300, rows=2), 3, [1]),
+        ([OLD] * 9, 1, Change(11, "update", 0.05, lag=300, rows=2), 4, [7]),
     ],
     ids=["jump", "late", "cut"],
 )
@@ -727,7 +727,21 @@ def test_an_order_that_is_not_turned_proves_nothing(rows: int) -> None:
         target.run()
 
 
-def test_so_much_moves_that_the_order_looks_wrong_once() -> None:
+def test_a_newest_page_that_is_not_sorted_hides_nothing() -> None:
+    server = Server(ages(20))
+    target = Target(server)
+    target.run()
+    # What it shows first is new by chance, and the rest of it older than the bookmark.
+    by_id = sorted(server.rows)
+    for key in (by_id[0], by_id[10]):
+        server._put(key, server.now, 1)  # noqa: SLF001 - two at one moment
+    server.answers += 2000
+    server.lie = oldest_alone
+    with pytest.raises(NotSortedError, match="newest rows first"):
+        target.run()
+
+
+def test_so_much_moves_while_one_looks_at_the_order() -> None:
     server = Server(ages(5))
     target = Target(server)
     target.run()
@@ -738,6 +752,62 @@ def test_so_much_moves_that_the_order_looks_wrong_once() -> None:
     assert not target.missing(steady=True)
     target.run()
     assert not target.missing()
+
+
+def test_the_newest_rows_are_not_where_they_should_be() -> None:
+    stamped = Server(ages(9)).oldest_first()
+
+    def nothing(page: Page, _: Server) -> Page:
+        return replace(page, rows=[])
+
+    def unstamped(page: Page, _: Server) -> Page:
+        return replace(page, rows=[row._replace(updated=None) for row in stamped[:3]])
+
+    for lie in (nothing, unstamped):
+        with pytest.raises(NotSortedError, match="where the newest should be"):
+            Target(Server(ages(9), lie=lie)).run()
+
+
+def test_late_stamps_make_no_order_look_wrong() -> None:
+    # The newest three go away, and three come in below them: as many rows as before.
+    changes = [Change(2, "delete", 0.99, rows=1), Change(2, "insert", 0, lag=500)]
+    server = Server([10.0 * n for n in range(30)], changes=changes * 3)
+    target = Target(server)
+    assert not target.run().doubts
+    target.run()
+    assert not target.missing()
+
+
+def test_a_list_cut_down_to_its_old_end_is_no_list_out_of_order() -> None:
+    # What is left fills its last page, and that is older than the newest page was.
+    server = Server(ages(40), changes=[Change(2, "delete", 0.226, rows=31)])
+    target = Target(server)
+    assert not target.run().doubts
+    assert len(server.rows) == 9
+    assert not target.missing()
+
+
+def test_what_moves_while_a_first_run_goes_on_is_there_after_it() -> None:
+    server = Server(ages(30), cut=8)
+    target = Target(server)
+    with pytest.raises(CutError):
+        target.run()
+    server.pending[server.answers + 4] = [Change(0, "update", 0.0, rows=2)]
+    target.run()
+    assert not target.missing()
+
+
+@pytest.mark.parametrize(("answers", "is_exact"), [(60, True), (600, False)])
+def test_a_table_is_read_until_it_stands_still(answers: int, *, is_exact: bool) -> None:
+    changes = [Change(n, "update", 0.0, rows=4) for n in range(3, answers)]
+    target = Target(
+        Server(ages(20), changes=changes), is_full_table=True, max_extra=10_000
+    )
+    assert bool(target.run().doubts) is not is_exact
+    assert len(target.server.asked) <= 20 * 8
+    if is_exact:
+        assert len(target.server.asked) > answers
+        assert not target.missing(steady=True)
 
 
 def test_extra_requests_are_bounded() -> None:

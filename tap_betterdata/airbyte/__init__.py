@@ -1,0 +1,1 @@
+"""The tap as a source for Airbyte: the command `source-betterdata`."""
