@@ -57,7 +57,8 @@ class Database:
         self.schema = f"{env['BETTERDATA_SCHEMA']}_marts"
         if env["DBT_TARGET"] == "duckdb":
             driver = import_module("duckdb")
-            to = {"database": env["TARGET_DUCKDB_FILEPATH"], "read_only": True}
+            path = env.get("TARGET_DUCKDB_FILEPATH") or env["DBT_DUCKDB_FILEPATH"]
+            to = {"database": path, "read_only": True}
         else:
             driver = import_module("psycopg2")
             names = ("host", "port", "user", "password", "database")
