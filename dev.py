@@ -505,7 +505,12 @@ def report(arguments: list[str]) -> None:
         raise CommandError("\n".join([*left_out(), message]))
     ensure_plugins(TAP, target, "dbt")
     script = ROOT / "transform" / "api_to_report.py"
-    run(sys.executable, script, *arguments, env=meltano_env())
+    try:
+        run(sys.executable, script, *arguments, env=meltano_env())
+    except CommandError:
+        # Not with the command's words: a password may be among them.
+        message = "not all is well: see above, and output/sandbox/report.html"
+        raise CommandError(message) from None
 
 
 def run_tests(*runner: str, arguments: list[str]) -> None:

@@ -102,3 +102,14 @@ def test_what_a_user_selects_installs_nothing() -> None:
     changed = text.replace("    - inventory.*\n", "    - alerts_config.*\n")
     assert changed != text
     assert [match[0] for match in dev.PIP_URL.finditer(changed)] == found
+
+
+def test_a_report_that_fails_tells_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # There, the script that it runs is not to be found.
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(dev, "ensure_plugins", lambda *_: None)
+    with pytest.raises(dev.CommandError, match="not all is well") as caught:
+        dev.report(["--postgres", "postgresql://me:secret@localhost/stock"])
+    assert "secret" not in str(caught.value)

@@ -15,17 +15,18 @@ import re
 import sys
 from decimal import Decimal
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 Row = dict[str, Any]
 
-STYLE = Path(__file__).with_suffix(".css")
+STYLE, CONTENT = (Path(__file__).with_suffix(end) for end in (".css", ".sql"))
 # Charts are drawn as wide as a telephone; their text is measured by these fonts.
 WIDTH, HEIGHT, FONT = 380, 200, "Arial, Liberation Sans"
 BLUE, ORANGE, RED = "#4a90d9", "#e08a1e", "#d9534f"
@@ -55,18 +56,17 @@ class Database:
         """Connect as dbt does."""
         self.schema = f"{env['BETTERDATA_SCHEMA']}_marts"
         if env["DBT_TARGET"] == "duckdb":
-            import duckdb  # noqa: PLC0415 - not there for each version of Python
-
-            path = env["TARGET_DUCKDB_FILEPATH"]
-            self.connection: Any = duckdb.connect(path, read_only=True)
+            driver = import_module("duckdb")
+            path = env.get("TARGET_DUCKDB_FILEPATH") or env["DBT_DUCKDB_FILEPATH"]
+            to = {"database": path, "read_only": True}
         else:
-            import psycopg2  # noqa: PLC0415 - only where it is wanted
-
+            driver = import_module("psycopg2")
             names = ("host", "port", "user", "password", "database")
-            values = {
-                name: env.get(f"TARGET_POSTGRES_{name.upper()}") for name in names
-            }
-            self.connection = psycopg2.connect(**values)
+            to = {name: env.get(f"TARGET_POSTGRES_{name.upper()}") for name in names}
+        try:
+            self.connection = driver.connect(**to)
+        except driver.Error as error:
+            sys.exit(f"There is no report, since the database can't be read: {error}")
         tables = self.rows(
             "SELECT table_schema AS place, table_name AS mart"
             " FROM information_schema.tables"
@@ -184,6 +184,8 @@ def bars_by_severity(title: str, rows: list[Row]) -> str:
 
 def months(title: str, rows: list[Row]) -> str:
     """Draw the last column over the months, with a line for each location if named."""
+    if not rows:
+        return table(title, rows)
     months = alt.X("month:T", axis=alt.Axis(format="%b %y", tickCount=4))
     amounts = alt.Y(f"{[*rows[0]][-1]}:Q", axis=axis(rows), scale=alt.Scale(zero=False))
     line = data(rows).mark_line(color=BLUE, point={"color": BLUE})
@@ -195,124 +197,26 @@ def months(title: str, rows: list[Row]) -> str:
 
 # -- what is drawn -----------------------------------------------------------------
 
-# By section: what a piece is called, how it is drawn, and of what.
-SECTIONS: dict[str, list[tuple[str, Callable[[str, list[Row]], str], str]]] = {}
-SECTIONS["What is where"] = [
-    (
-        "In all",
-        tiles,
-        """SELECT sum(value) AS value, sum(on_hand) AS units,
-        count(DISTINCT product_id) AS products, count(DISTINCT location_id) AS
-        locations, sum(units_without_value) AS units_without_value FROM @stock""",
-    ),
-    (
-        "Value by location",
-        bars,
-        """SELECT location_name AS location, sum(value) AS value FROM @stock
-        GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 12""",
-    ),
-    (
-        "Worth most",
-        table,
-        """SELECT product_name AS product, on_hand AS units, value,
-        location_name AS location FROM @stock ORDER BY value DESC, sku, 4 LIMIT 8""",
-    ),
-]
-SECTIONS["What expires"] = [
-    (
-        "In all",
-        tiles,
-        """SELECT count(*) AS lots, sum(on_hand) AS units,
-        sum(CASE WHEN days_left < 0 THEN value END) AS value_expired,
-        sum(CASE WHEN days_left BETWEEN 0 AND 30 THEN value END) AS within_30_days,
-        sum(CASE WHEN days_left BETWEEN 0 AND 60 THEN value END) AS within_60_days,
-        sum(CASE WHEN days_left >= 0 THEN value END) AS within_90_days
-        FROM @expiring_lots""",
-    ),
-    (
-        "Value by days left",
-        bars,
-        """SELECT days_window AS days, sum(value) AS value FROM @expiring_lots
-        GROUP BY 1 ORDER BY min(days_left)""",
-    ),
-    (
-        "Next",
-        table,
-        """SELECT expiry_date AS expires, product_name AS product, on_hand AS units,
-        value, location_name AS location, lot_number AS lot FROM @expiring_lots
-        WHERE days_left >= 0 ORDER BY 1, item_id LIMIT 8""",
-    ),
-]
-SECTIONS["What is short"] = [
-    (
-        "In all",
-        tiles,
-        """SELECT sum(CASE WHEN severity = 'CRITICAL' THEN 1 END) AS critical,
-        sum(CASE WHEN severity = 'LOW' THEN 1 END) AS low, count(*) AS
-        products_in_channels FROM @availability""",
-    ),
-    (
-        "Products by channel",
-        bars_by_severity,
-        """SELECT coalesce(channel_name, channel_id) AS channel, severity,
-        count(*) AS products FROM @availability WHERE is_short
-        GROUP BY 1, 2 ORDER BY 1, 2""",
-    ),
-    (
-        "Shortest",
-        table,
-        """SELECT product_name AS product, atp, threshold, severity,
-        coalesce(channel_name, channel_id) AS channel, location_name AS location
-        FROM @availability WHERE is_short ORDER BY missing DESC, sku, 6, 5 LIMIT 8""",
-    ),
-]
-SECTIONS["How it turns over"] = [
-    (
-        "Value at the month's end",
-        months,
-        "SELECT month, sum(value) AS value FROM @turnover GROUP BY 1 ORDER BY 1",
-    ),
-    (
-        "Turnover in the month, where most is",
-        months,
-        """SELECT month, location_name AS location, turnover_rate FROM @turnover
-        WHERE NOT is_running AND location_id IN (SELECT location_id FROM @stock
-        GROUP BY 1 ORDER BY sum(value) DESC LIMIT 4) ORDER BY 1, 2""",
-    ),
-    (
-        "Items that move slowly",
-        months,
-        """SELECT month, sum(slow_moving_items) AS items FROM @turnover
-        GROUP BY 1 ORDER BY 1""",
-    ),
-    (
-        "The last whole month",
-        table,
-        """SELECT location_name AS location, turnover_rate AS turnover,
-        average_days_on_hand AS days, slow_moving_items AS slow, value,
-        value_change AS change FROM @turnover WHERE month =
-        (SELECT max(month) FROM @turnover WHERE NOT is_running)
-        ORDER BY value DESC, 1 LIMIT 12""",
-    ),
-]
-SECTIONS["How good the data are"] = [
-    (
-        "Disagreements",
-        table,
-        """SELECT source, measure, location_id AS location, product_id AS product,
-        in_inventory AS inventory, in_source AS theirs, difference
-        FROM @disagreements ORDER BY abs(difference) DESC, 1, 2, 3, 4 LIMIT 10""",
-    ),
-]
+DRAWN = {
+    "bars": bars,
+    "bars_by_severity": bars_by_severity,
+    "months": months,
+    "table": table,
+    "tiles": tiles,
+}
 
 
-def section(db: Database, name: str) -> Iterator[str]:
-    """Write a section; a piece whose mart is not there says so."""
-    for title, draw, query in SECTIONS[name]:
-        if missing := sorted({*re.findall(r"@(\w+)", query)} - db.tables):
-            yield f'<p class="bad">{title} Not built: {", ".join(missing)}.</p>'
+def sections(db: Database) -> Iterator[str]:
+    """Write the sections; a piece whose mart is not there says so."""
+    blocks = CONTENT.read_text(encoding="utf-8").strip().split("\n\n")
+    for head, _, query in (block.partition("\n") for block in blocks[1:]):
+        how, _, title = head.removeprefix("-- ").partition(": ")
+        if how.startswith("# "):
+            yield f"</section><section><h2>{how.removeprefix('# ')}</h2>"
+        elif missing := sorted({*re.findall(r"@(\w+)", query)} - db.tables):
+            yield f'<p class="bad">{title}. Not built: {", ".join(missing)}.</p>'
         else:
-            yield draw(title, db.rows(query))
+            yield DRAWN[how](title, db.rows(query))
 
 
 def tests_of(results: list[Row]) -> Iterator[str]:
@@ -356,11 +260,8 @@ def page(db: Database, env: Mapping[str, str]) -> Iterator[str]:
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{title}</title><style>{STYLE.read_text(encoding='utf-8')}</style>"
     yield f"</head><body><h1>{title}</h1>{summary(when, results)}"
-    for name in SECTIONS:
-        yield f"<section><h2>{name}</h2>"
-        yield from section(db, name)
-        yield "</section>"
     yield "<section>"
+    yield from sections(db)
     yield from tests_of(results)
     yield "</section></body></html>"
 

@@ -117,6 +117,21 @@ def test_every_environment_has_its_own_place(project: dict[str, Any]) -> None:
     assert own == {"prod": "tap_betterdata"}
 
 
+def test_dbt_reads_where_the_target_writes(project: dict[str, Any]) -> None:
+    tap, _ = project["plugins"]["extractors"]
+    dbt, *children = project["plugins"]["utilities"]
+    values = {setting["name"]: setting.get("value") for setting in dbt["settings"]}
+    assert values["duckdb_filepath"] == f"{FOLDER}/betterdata.duckdb"
+    assert values["source_schema"] == tap["load_schema"]
+    assert [child["config"]["target"] for child in children] == ["duckdb", "postgres"]
+    own = {
+        environment["name"]: plugin["config"]["source_schema"]
+        for environment in project["environments"]
+        for plugin in environment["config"]["plugins"].get("utilities", [])
+    }
+    assert own == {"prod": "tap_betterdata"}
+
+
 CHANGES = {
     "select tap-betterdata alerts_config cooldownMinutes": [
         "    - alerts_config.cooldownMinutes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ NewWarehouse = Callable[[], "Warehouse"]
 STAGING, MARTS = f"{SCHEMA}_staging", f"{SCHEMA}_marts"
 COLUMNS = """SELECT table_schema AS schema, table_name AS name, column_name AS column,
     data_type AS type FROM information_schema.columns ORDER BY ordinal_position"""
+# The first and last days of what expires within 30, 60 and 90 days.
+EDGES = (-1, 0, 30, 31, 60, 61, 90, 91)
 KEYS = {
     "stock": ("location_id", "product_id"),
     "expiring_lots": ("item_id",),
@@ -47,15 +50,14 @@ def expected(company: Company, months: Mart) -> dict[str, Mart]:
 def has_company(company: Company, name: str) -> bool:
     """Tell whether there is more of an item's product where it is."""
     item = company.item(name)
-    others = company.items(item["locationId"])
-    product = item["productMasterId"]
-    return len([other for other in others if other["productMasterId"] == product]) > 1
+    here = [x["productMasterId"] for x in company.items(item["locationId"])]
+    return here.count(item["productMasterId"]) > 1
 
 
 def change(company: Company) -> None:
-    """Make 18 updates, sales, moves, dates and costs, and have two items come in."""
+    """Make 20 updates: sales, moves, dates and costs; and have items come in."""
     ids = [x["id"] for x in company.items() if has_company(company, x["id"])]
-    for number, name in enumerate(ids[:: len(ids) // 18][:18]):
+    for number, name in enumerate(ids[:: len(ids) // 20][:20]):
         item = company.item(name)
         places = [x for x in company.location_ids if x != item["locationId"]]
         fields: list[dict[str, object]] = [
@@ -68,7 +70,9 @@ def change(company: Company) -> None:
         ]
         company.update(name, **fields[number % len(fields)])
     company.insert("loc_001", quantityOnHand=31, quantityReserved=1)
-    company.insert("loc_003", expiryDate="2025-06-18")
+    for days in EDGES:
+        day = truth.TODAY + dt.timedelta(days)
+        company.insert("loc_003", expiryDate=str(day), quantityOnHand=9)
 
 
 def take_away(company: Company) -> list[str]:

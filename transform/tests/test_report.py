@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 import dev
 from tests.e2e.commands import clean_env
 from tests.e2e.project import copy_project
@@ -57,8 +59,33 @@ def test_foreign_text_stays_text(own: Warehouse) -> None:
     assert html.count("&lt;script&gt;") > 10
 
 
+def test_it_is_written_of_nothing(own: Warehouse) -> None:
+    tables = ("inventory", "inventory_atp", "inventory_atp_channels")
+    for name in (*tables, "inventory_analytics", "inventory_analytics_categories"):
+        own.change("TRUNCATE " + name)
+    _, statuses = own.build()
+    assert statuses["load_is_recent"] == "fail"
+    html = own.report()
+    assert "Failed tests: load_is_recent." in html
+    assert html.count("</figcaption>None.</figure>") == 11
+
+
 def test_that_dbt_has_not_run_is_said(own: Warehouse) -> None:
     assert "dbt has not run" in own.report()
+
+
+def test_a_database_that_is_not_there_is_one_line(
+    new_warehouse: Callable[[], Warehouse],
+) -> None:
+    warehouse = new_warehouse()
+    warehouse.env = {
+        "TARGET_DUCKDB_FILEPATH": str(warehouse.folder / "none.duckdb"),
+        "TARGET_POSTGRES_PORT": "9",
+    }
+    with pytest.raises(AssertionError) as caught:
+        warehouse.report()
+    assert "There is no report, since the database can't be read: " in str(caught.value)
+    assert "Traceback" not in str(caught.value)
 
 
 def test_from_the_api_to_the_report(

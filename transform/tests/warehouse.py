@@ -190,7 +190,7 @@ class DuckDb(Warehouse):
     @property
     def variables(self) -> dict[str, str]:
         """The file's path."""
-        return {"TARGET_DUCKDB_FILEPATH": str(self.path)}
+        return {"DBT_DUCKDB_FILEPATH": str(self.path)}
 
     def ask(self, *statements: str) -> list[Row]:
         """Only dbt's environment and the target's can read the file."""
