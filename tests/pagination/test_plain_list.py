@@ -166,6 +166,36 @@ def test_what_is_not_explained_is_said(change: Change) -> None:
     assert reader.doubts or not target.missing(steady=True)
 
 
+def test_what_hides_what_moved_is_seen_all_the_same() -> None:
+    # A deletion draws the second row away, and two rows that come in hide it; those
+    # that go away at the end make the numbers right again.
+    changes = [
+        Change(3, "delete", 0.1),
+        Change(3, "insert", 0, rows=2),
+        Change(4, "delete", 0.99, rows=3),
+    ]
+    server = server_of(3, *changes, size=1, order=by_creation)
+    target = Target(server, is_full_table=True, limit=1)
+    assert target.run_plain(fields=UNSTAMPED).doubts
+    assert target.missing(steady=True)
+
+
+def test_what_is_drawn_further_than_a_page_is_looked_for() -> None:
+    changes = [Change(5, "delete", 0, rows=3), Change(5, "insert", 0, rows=2)]
+    server = server_of(6, *changes, size=1, order=by_creation)
+    target = Target(server, is_full_table=True, limit=1)
+    reader = target.run_plain(fields=UNSTAMPED)
+    assert reader.doubts
+    assert not target.missing(steady=True)
+
+
+def test_what_moves_while_pages_are_read_again_is_said() -> None:
+    changes = [Change(3, "delete", 0), Change(4, "insert", 0)]
+    target = Target(server_of(5, *changes, size=2), is_full_table=True, limit=2)
+    assert target.run_plain(fields=UNSTAMPED).doubts
+    assert target.missing(steady=True)
+
+
 def test_a_row_that_changes_meanwhile_is_never_explained() -> None:
     server = server_of(30, Change(4, "update", 0.9), order=by_creation)
     reader = Target(server).run_plain()

@@ -273,8 +273,10 @@ def test_a_page_answered_before_a_move_and_one_far_above_after_it() -> None:
         ([63.5, *ages(5)], 1, Change(4, "update", 0.05, lag=300), None, [2, 6, 2, 5]),
         # Right after a cut, where rows of one stamp stood, a move shows nowhere.
         ([OLD] * 9, 1, Change(11, "update", 0.05, lag=300, rows=2), 4, [7]),
+        # What stood on the newest page, too, and has come, comes once more.
+        (ages(3), 1, Change(4, "delete", 0), None, [1, 0]),
     ],
-    ids=["jump", "late", "cut"],
+    ids=["jump", "late", "cut", "again"],
 )
 def test_each_sign_is_heeded(
     stamps: list[float], size: int, change: Change, cut: int | None, picks: list[int]
@@ -344,10 +346,15 @@ def test_more_changes_than_fit_on_a_page() -> None:
 
 
 def test_two_changes_within_one_stamp_are_two() -> None:
-    changes = [Change(n, "update", 0.99) for n in (2, 20)]
-    server = Server(ages(40), changes=changes, grain=300)
-    target = Target(server)
+    changes = [
+        Change(2, "update", 0.9),
+        Change(4, "update", 0.99),
+        Change(17, "update", 0.7),
+    ]
+    server = Server(ages(11), size=1, changes=changes, step=60, grain=300)
+    target = Target(server, limit=1)
     target.run()
+    server.pending.clear()
     target.run()
     assert not target.missing()
 
@@ -808,6 +815,18 @@ def test_a_table_is_read_until_it_stands_still(answers: int, *, is_exact: bool) 
     if is_exact:
         assert len(target.server.asked) > answers
         assert not target.missing(steady=True)
+
+
+def test_a_row_that_stands_on_no_page_is_missed() -> None:
+    def lie(page: Page, server: Server) -> Page:
+        """Show another row in its place."""
+        hidden, other = server.oldest_first()[4:6]
+        return replace(page, rows=[other if x == hidden else x for x in page.rows])
+
+    server = Server(ages(20), lie=lie)
+    for is_full_table in (True, False):
+        with pytest.raises(NotSortedError, match="at least 1 of 20 rows"):
+            Target(server, is_full_table=is_full_table).run()
 
 
 def test_extra_requests_are_bounded() -> None:
