@@ -13,6 +13,7 @@
     python3 dev.py build            build the package into dist/, and check it
     python3 dev.py airbyte [ARGS...]  the source with Airbyte's own libraries
     python3 dev.py bench [ARGS...]  measure the tap against others; ARGS choose what
+    python3 dev.py airflow          run the example for Airflow against the sandbox
     python3 dev.py check            coverage, transform, lint, checks, docs, check-lock
     python3 dev.py lock [ARGS...]   pin the dependencies anew; ARGS go to uv
     python3 dev.py check-lock       are requirements/ as lock made them?
@@ -69,6 +70,7 @@ DIGEST_PREFIX = "# made by `dev.py lock`: sha256:"
 LOCKS: dict[str, tuple[str, ...]] = {
     # pip takes a package that is asked for with an extra for another one.
     "airbyte": ("--group", "airbyte", "--no-strip-extras"),
+    "airflow": ("--group", "airflow"),
     "base": ("pyproject.toml",),
     "build": ("--group", "build"),
     "checks": ("--group", "checks"),
@@ -89,9 +91,9 @@ TAP = "tap-betterdata"
 STOP_SECONDS = 10
 # How Meltano installs a plugin: that entry of meltano.yml, with all of its lines.
 PIP_URL = re.compile(r"^( *)pip_url:.*\n(?:\1 +.*\n)*", re.MULTILINE)
-# A target with no wheels for this Python and later ones: there, the marks in its
-# requirements leave nothing to install.
-WITHOUT_WHEELS = {"target-duckdb": (3, 14)}
+# What has no wheels for this Python and later ones. Of a target, the marks in its
+# requirements leave nothing to install there.
+WITHOUT_WHEELS = {"airflow": (3, 16), "target-duckdb": (3, 14)}
 
 
 class CommandError(Exception):
@@ -143,6 +145,7 @@ DOCS = Environment(".venv-docs", ("docs",))
 AIRBYTE = Environment(".venv-airbyte", ("airbyte",))
 # Meltano makes that one.
 DBT = Environment(".meltano/utilities/dbt/venv", ("dbt",))
+AIRFLOW = Environment(".venv-airflow", ("airflow",))
 
 SCHEMA_CHECK = ("check-jsonschema", "--builtin-schema")
 # What `checks` runs, by name; none of it needs the network.
@@ -703,6 +706,19 @@ def airbyte(arguments: list[str]) -> None:
         )
 
 
+def airflow(_arguments: list[str]) -> None:
+    """Run the example for Airflow against the sandbox, into a real PostgreSQL."""
+    if os.name == "nt" or sys.version_info[:2] >= WITHOUT_WHEELS["airflow"]:
+        python = "{}.{} on {}".format(*sys.version_info[:2], sys.platform)
+        say(f"airflow is left out: what it needs has no wheel for Python {python}")
+        return
+    for environment in (DEV, AIRFLOW):
+        ensure(environment)
+    ensure_plugins("target-postgres")
+    words = (AIRFLOW.executable("airflow"), loader("target-postgres"))
+    run(DEV.executable("python"), "-m", "tests.airflow", *words)
+
+
 def check_files(wheel: Path, sdist: Path) -> None:
     """Check that what was built has the package's files, as git knows them.
 
@@ -767,6 +783,7 @@ COMMANDS = {
     "build": build,
     "airbyte": airbyte,
     "bench": bench,
+    "airflow": airflow,
     "check": check,
     "lock": lock,
     "check-lock": check_lock,

@@ -85,7 +85,8 @@ class App:
         self.requests: list[Request] = []
         self.before_request: Callable[[Request], object] | None = None
         self.stopping = threading.Event()
-        self._limiter = Limiter(options)
+        # As documented, the limit is the key's.
+        self._limiters = {key: Limiter(options) for key in options.api_keys}
         self._turn = threading.RLock()
         self._bodies: dict[object, bytes] = {}
 
@@ -133,7 +134,10 @@ class App:
             self.requests.append(request)
             if self.before_request is not None:
                 self.before_request(request)
-            return request, self.faults.take(request), self._limiter.admit()
+            key = request.headers.get("Authorization", "").partition(" ")[2]
+            # Whoever has no key that is accepted uses up what the first one has.
+            limiter = self._limiters.get(key, self._limiters[self.options.api_keys[0]])
+            return request, self.faults.take(request), limiter.admit()
 
     def _counts(self) -> Record:
         """Return how many requests there were by path and status."""
@@ -192,7 +196,7 @@ class App:
         scheme, _, key = header.partition(" ")
         if scheme.lower() != "bearer" or not key:
             raise ApiError(401, "Authorization is missing", "MISSING_AUTHORIZATION")
-        if key == self.options.api_key:
+        if key in self.options.api_keys:
             if permission not in self.options.missing_permissions.split(","):
                 return
             key = _LIMITED_KEY

@@ -33,6 +33,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     today: Day | None = None
 
     # How the documented gaps of the API are filled.
+    # Several, of one company, with commas between them; each has a limit of its own.
     api_key: str = DEFAULT_KEY
     forbidden_locations: str = ""
     missing_permissions: str = ""
@@ -70,6 +71,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if self.items is not None and self.items < wanted:
             message = f"products_per_location needs items >= {wanted}"
             raise ValueError(message)
+
+    @property
+    def api_keys(self) -> list[str]:
+        """The keys that are accepted."""
+        return self.api_key.split(",")
 
     @property
     def item_count(self) -> int:

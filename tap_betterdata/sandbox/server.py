@@ -68,8 +68,8 @@ class Sandbox:
 
     @property
     def api_key(self) -> str:
-        """The key that is accepted."""
-        return self.options.api_key
+        """A key that is accepted, the first of several."""
+        return self.options.api_keys[0]
 
     @property
     def company(self) -> Company:

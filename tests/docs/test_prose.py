@@ -28,8 +28,10 @@ WORD = re.compile(r"`([a-z-]+)(?:: [^`\n]+)?`")
 # Those in the docs that are no settings, neither the tap's nor a target's.
 OTHER_NAMES = {
     "bdk_live_your_key",  # where a key belongs
+    "betterdata_north",  # a key's schema
     "config_error",  # Airbyte's
     "disable_existing_loggers",  # Python's logging
+    "execution_timeout",  # Airflow's
     "force_full_refresh",  # PyAirbyte's
     "inventory_adjustments",  # declared in the docs
     "key_fields",  # of what is declared
@@ -37,13 +39,17 @@ OTHER_NAMES = {
     "load_schema",  # Meltano's
     "loc_001",  # the sandbox's
     "loc_002",
+    "loc_003",
+    "loc_004",
     "loc_123",  # the vendor's example
     "parse_float",  # Python's json
     "plenty_in",  # of a question's answer
     "short_in",
     "search_path",  # the databases'
     "pip_url",  # Meltano's
-    "rate_limits",  # a scenario of the benchmarks
+    "rate_limits",  # scenarios of the benchmarks
+    "scale_check",
+    "shared_key",
     "replication_key",  # the state's
     "replication_key_value",
     "replication_method",  # the catalog's

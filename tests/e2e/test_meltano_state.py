@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,8 +52,21 @@ class Project:
             for path in folder.glob("*.jsonl")
         }
 
-    def state(self) -> dict[str, Any]:
-        output = self.meltano("state", "get", STATE_ID)
+    def run_shard(self, location: str) -> list[dict[str, Any]]:
+        """Read one location, with a state of its own; returns its inventory."""
+        folder = self.meltano.folder / location
+        folder.mkdir()
+        job = ("el", "tap-betterdata", "target-jsonl", f"--state-id=sandbox-{location}")
+        own = {
+            "TAP_BETTERDATA_LOCATION_IDS": json.dumps([location]),
+            "TARGET_JSONL_DESTINATION_PATH": str(folder),
+        }
+        self.meltano(*job, **self.env, **own)
+        (path,) = folder.glob("inventory-*.jsonl")
+        return [json.loads(line) for line in path.open()]
+
+    def state(self, state_id: str = STATE_ID) -> dict[str, Any]:
+        output = self.meltano("state", "get", state_id)
         (line,) = (row for row in output.splitlines() if row.startswith("{"))
         state: dict[str, Any] = json.loads(line)["singer_state"]["bookmarks"]
         return state
@@ -87,3 +101,15 @@ def test_runs_one_after_the_other(meltano: Meltano, source: Sandbox) -> None:
     assert len(everything["inventory"]) == ITEMS
     assert len(everything["inventory_analytics"]) == 3 * 2
     assert len(project.run()["inventory"]) < 5
+
+
+def test_shards_at_the_same_time(meltano: Meltano, source: Sandbox) -> None:
+    project = Project(meltano, source)
+    locations = source.company.location_ids
+    with ThreadPoolExecutor(len(locations)) as pool:
+        shards = list(pool.map(project.run_shard, locations))
+    for location, rows in zip(locations, shards, strict=True):
+        expected = {item["id"] for item in source.company.items(location)}
+        assert {row["id"] for row in rows} == expected
+        partitions = project.state(f"sandbox-{location}")["inventory"]["partitions"]
+        assert [part["context"] for part in partitions] == [{"locationId": location}]

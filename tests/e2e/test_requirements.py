@@ -100,6 +100,15 @@ def test_a_target_is_left_out_where_its_requirements_are(minor: int) -> None:
     assert ("target-duckdb" in there) is (minor < 14)
 
 
+def test_airflow_is_left_out_where_it_has_no_wheels(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(dev.WITHOUT_WHEELS, "airflow", (3, 11))
+    monkeypatch.setattr(dev, "ensure", pytest.fail)
+    dev.airflow([])
+    assert capsys.readouterr().out.startswith("airflow is left out: ")
+
+
 def test_what_is_left_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dev, "targets", lambda: ["target-csv", "target-jsonl"])
     assert [line.split()[0] for line in dev.left_out()] == [

@@ -228,3 +228,15 @@ def test_retry_after_as_a_date(run: Run) -> None:
     told = parsedate_to_datetime(client.get("/inventory").headers["Retry-After"])
     wait = (told - dt.datetime.now(dt.UTC)).total_seconds()
     assert 58 < wait <= 61
+
+
+def test_each_key_has_a_limit_of_its_own(run: Run) -> None:
+    client = run("items=5&per_hour=2&api_key=north,south")
+    assert client.sandbox.api_key == "north"
+    left = []
+    for key in ("north", "south", "north", "south", "north"):
+        client.session.headers["Authorization"] = f"Bearer {key}"
+        headers = client.get("/inventory").headers
+        left.append(headers["X-RateLimit-Remaining"])
+    assert left == ["1", "1", "0", "0", "0"]
+    assert [r.status for r in client.sandbox.requests] == [200, 200, 200, 200, 429]

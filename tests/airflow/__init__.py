@@ -1,0 +1,1 @@
+"""The example for Airflow, run for real: `python3 dev.py airflow`."""
