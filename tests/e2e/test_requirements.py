@@ -88,6 +88,11 @@ def test_no_environment_has_two_distributions_of_one_module(name: str) -> None:
     assert not {"backoff", "python-backoff"} <= pinned(name)
 
 
+def test_dbt_needs_nothing_that_is_built_from_downloads() -> None:
+    assert "dbt-core" in pinned("dbt")
+    assert "dbt-core-experimental-parser" not in pinned("dbt")
+
+
 @pytest.mark.parametrize("minor", range(11, 15))
 def test_a_target_is_left_out_where_its_requirements_are(minor: int) -> None:
     there = [name for name in dev.TARGETS if is_wanted(name, f"3.{minor}.0")]
