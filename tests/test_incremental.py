@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tap_betterdata.sandbox import Sandbox
-from tap_betterdata.streams import base as stream_module
+from tap_betterdata.state import pace
 from tests.running import Outcome, Runner, catalog_of, config_for
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def histories(draw: st.DrawFn, most: int) -> list[Step]:
 
 def follow(world: World, steps: list[Step], state_every: int) -> None:
     """Let a history happen."""
-    with patch.object(stream_module, "STATE_EVERY_PAGES", state_every):
+    with patch.object(pace, "STATE_EVERY_PAGES", state_every):
         for step in steps:
             outcome = world.run(step)
     assert outcome.code == 0, outcome.stderr

@@ -14,8 +14,8 @@ import time_machine
 
 from tap_betterdata.sandbox import Sandbox, company
 from tap_betterdata.sandbox.sorting import sort_records
+from tap_betterdata.state import pace
 from tap_betterdata.state.bookmarks import read_stamp
-from tap_betterdata.streams import base as stream_module
 from tests.e2e.truth import KEYS, expected_keys, keys_of
 from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
 
@@ -717,7 +717,7 @@ def test_the_state_comes_every_ten_pages(tap: Runner, sandbox: Sandbox) -> None:
 def test_the_state_comes_with_time(
     tap: Runner, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream_module, "STATE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(pace, "STATE_EVERY_SECONDS", 0.0)
     outcome = tap(config_for(sandbox), catalog=INVENTORY).check()
     assert max(batches_between(outcome)) <= 1
 
@@ -729,7 +729,7 @@ def test_no_state_covers_what_was_not_written(
     monkeypatch: pytest.MonkeyPatch,
     places: list[str] | None,
 ) -> None:
-    monkeypatch.setattr(stream_module, "STATE_EVERY_PAGES", 1)
+    monkeypatch.setattr(pace, "STATE_EVERY_PAGES", 1)
     config = config_for(sandbox, location_ids=places, page_size=20)
     outcome = tap(config, catalog=INVENTORY).check()
     items = list(sandbox.company.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from tap_betterdata.output.shared_pages import SharedPages
 from tap_betterdata.output.writer import LineWriter
 from tap_betterdata.pagination.prefetch import Prefetcher
 from tap_betterdata.state.bookmarks import Bookmarks
+from tap_betterdata.state.pace import StatePace
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -42,13 +42,6 @@ if TYPE_CHECKING:
     from tap_betterdata.streams.run_context import RunContext
 
 Partition = dict[str, Any]
-
-# How often the state is written while a stream is read: what is lost at most when a
-# run is cut short is what was read since.
-STATE_EVERY_PAGES = 10
-STATE_EVERY_SECONDS = 10.0
-# How often a state that is large next to the rows is written.
-LARGE_STATE_EVERY_SECONDS = 60.0
 
 
 class RowsPage(TypedDict):
@@ -97,8 +90,7 @@ class BetterDataStream(ApiStream):
         self.complete = True
         self.failed = False
         self._awaits_first_page = False
-        self._pages_since_state = 0
-        self._state_written = time.monotonic()
+        self._pace = StatePace()
 
     @abstractmethod
     def pages(self) -> Iterator[RowsPage]:
@@ -402,22 +394,13 @@ class BetterDataStream(ApiStream):
         )
 
     def _write_state_now_and_then(self) -> None:
-        self._pages_since_state += 1
-        seconds = time.monotonic() - self._state_written
         writer = self.tap.message_writer
-        if isinstance(writer, LineWriter) and writer.is_state_large:
-            # It grows with the locations, and each of them would write it anew.
-            is_due = seconds >= LARGE_STATE_EVERY_SECONDS
-        else:
-            is_due = (
-                self._pages_since_state >= STATE_EVERY_PAGES
-                or seconds >= STATE_EVERY_SECONDS
-            )
-        if is_due:
+        is_large = isinstance(writer, LineWriter) and writer.is_state_large
+        if self._pace.is_due(is_large=is_large):
             self._write_state()
 
     def _write_state(self) -> None:
-        self._pages_since_state, self._state_written = 0, time.monotonic()
+        self._pace.restart()
         self.checkpoint()
         self.tap.state_writer.write_state(self.tap.state)
 

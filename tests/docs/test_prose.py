@@ -15,8 +15,8 @@ import dev
 from tap_betterdata.api.rate_limit import RateLimiter
 from tap_betterdata.output.progress import duration
 from tap_betterdata.pagination import plain_list, sorted_list
+from tap_betterdata.state.pace import STATE_EVERY_PAGES, STATE_EVERY_SECONDS
 from tap_betterdata.streams import InventoryAtpStream, InventoryStream
-from tap_betterdata.streams.base import STATE_EVERY_PAGES, STATE_EVERY_SECONDS
 from tests.docs.pages import DOCS, README, TEXTS, blocks, table
 
 if TYPE_CHECKING:
