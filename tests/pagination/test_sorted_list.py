@@ -512,6 +512,14 @@ def test_a_list_that_is_empty_when_a_run_goes_on() -> None:
     assert not target.missing()
 
 
+def test_a_change_of_all_that_is_old_is_no_lie() -> None:
+    # The pages that come then have come before, as many as were read.
+    server = Server(ages(900), changes=[Change(100, "update", 0, rows=100)])
+    target = Target(server)
+    assert not target.run().doubts
+    assert not target.missing()
+
+
 def test_a_purge_is_no_lie() -> None:
     changes = [Change(n, "delete", 0, rows=3) for n in range(3, 33)]
     for width in (1, 4):
@@ -775,14 +783,49 @@ def test_the_newest_rows_are_not_where_they_should_be() -> None:
             Target(Server(ages(9), lie=lie)).run()
 
 
-def test_late_stamps_make_no_order_look_wrong() -> None:
+@pytest.mark.parametrize("cut", [None, 4])
+def test_late_stamps_make_no_order_look_wrong(cut: int | None) -> None:
     # The newest three go away, and three come in below them: as many rows as before.
-    changes = [Change(2, "delete", 0.99, rows=1), Change(2, "insert", 0, lag=500)]
-    server = Server([10.0 * n for n in range(30)], changes=changes * 3)
+    changes = [Change(0, "delete", 0.99), Change(0, "insert", 0, lag=500)] * 3
+    server = Server([10.0 * n for n in range(30)], cut=cut)
     target = Target(server)
+    if cut:
+        with pytest.raises(CutError):
+            target.run()
+    server.pending[server.answers + 2] = changes
     assert not target.run().doubts
     target.run()
     assert not target.missing()
+
+
+def unstamped_last(page: Page, server: Server) -> Page:
+    """Put rows without a time stamp last, whichever come first."""
+    order, number = server.asked[-1]
+    rows = server.oldest_first()
+    stamped = [row for row in rows if row.updated]
+    ordered = stamped[::-1] if order == "desc" else stamped
+    ordered += [row for row in rows if not row.updated]
+    size = server.size
+    return replace(page, rows=ordered[(number - 1) * size : number * size])
+
+
+@pytest.mark.parametrize("first", [OLD, 100.0])
+@pytest.mark.parametrize("cut", [None, 2])
+@pytest.mark.parametrize("moved", [0, 4])
+def test_rows_that_stand_last_in_both_orders_are_not_left_out(
+    first: float, cut: int | None, moved: int
+) -> None:
+    # Eleven rows less the newest two fill the pages below: none shows the other two.
+    stamps = [None, None, *(first + n for n in range(9))]
+    server = Server(stamps, lie=unstamped_last, cut=cut)
+    target = Target(server)
+    if cut:
+        with pytest.raises(CutError):
+            target.run()
+    if moved:
+        server.pending[server.answers + 3] = [Change(0, "update", 0.4, rows=moved)]
+    with pytest.raises(NotSortedError):
+        target.run()
 
 
 def test_a_list_cut_down_to_its_old_end_is_no_list_out_of_order() -> None:
