@@ -156,6 +156,49 @@ def test_one_stream_fails_and_the_others_are_read(
     assert len(said.records("inventory")) == 250
 
 
+@pytest.mark.parametrize(
+    ("path", "fault", "kind"),
+    [
+        (ATP, 403, "config_error"),
+        (ATP, 503, "transient_error"),
+        (ATP, "no_total", "transient_error"),
+        ("/inventory", 403, "config_error"),
+        ("/inventory", 503, "transient_error"),
+        ("/inventory", 418, "system_error"),
+    ],
+)
+@pytest.mark.parametrize("names", [("inventory",), ()])
+def test_what_fails_because_another_stream_did_has_its_type(  # noqa: PLR0913, PLR0917
+    source: Source,
+    sandbox: Sandbox,
+    path: str,
+    fault: str | int,
+    kind: str,
+    names: tuple[str, ...],
+) -> None:
+    """Another try mends nothing for a stream that needs what is refused."""
+    sandbox.faults.add(fault, times=None, path=path)
+    config = config_for(sandbox, max_retries=0)
+    said = read(source, config, *names, "inventory_atp", "inventory_atp_channels")
+    assert said.code == 1
+    types = {stream: failure_type for stream, failure_type, _ in said.errors}
+    failed = {"inventory_atp", "inventory_atp_channels"}
+    assert types == dict.fromkeys(failed | ({*names} if path != ATP else set()), kind)
+
+
+def test_a_location_that_cannot_be_asked_for_is_mended_where_it_stands(
+    source: Source, sandbox: Sandbox
+) -> None:
+    items = [{"id": "a", "locationId": "\ud800", "updatedAt": "2025-01-01T00:00:00Z"}]
+    pages = {"page": 1, "limit": 100, "total": 1, "totalPages": 1}
+    body = json.dumps({"items": items, "pagination": pages})
+    sandbox.faults.add("raw", body=body, path="/inventory", times=None)
+    said = read(source, config_for(sandbox), "inventory", "inventory_atp")
+    ((stream, kind, line),) = said.errors
+    assert (stream, kind) == ("inventory_atp", "config_error")
+    assert "no text that can be sent" in line
+
+
 def test_an_answer_that_contradicts_itself_is_no_fault_of_the_users(
     source: Source, sandbox: Sandbox
 ) -> None:
