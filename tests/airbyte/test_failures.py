@@ -269,10 +269,23 @@ def shell(source: Source, words: str, **files: object) -> Said:
 def test_a_full_disk_is_said_beside_it(source: Source, sandbox: Sandbox) -> None:
     config = config_for(sandbox)
     catalog = configured("inventory")
-    said = shell(source, 'exec "$@" > /dev/full', config=config, catalog=catalog)
+    for given in (catalog, "no catalog"):
+        said = shell(source, 'exec "$@" > /dev/full', config=config, catalog=given)
+        assert said.code == 1
+        (line,) = said.stderr.splitlines()
+        assert line.startswith("Standard output can't be written to")
+
+
+def test_a_disk_that_fills_while_a_stream_is_read_is_said_beside_it(
+    source: Source, sandbox: Sandbox
+) -> None:
+    config = config_for(sandbox, page_size=20)
+    catalog = configured("inventory", "inventory_atp")
+    words = 'ulimit -f 40; exec "$@" > messages'
+    said = shell(source, words, config=config, catalog=catalog)
     assert said.code == 1
     (line,) = said.stderr.splitlines()
-    assert line.startswith("Standard output can't be written to")
+    assert line.startswith("Standard output can't be written to (File too large)")
 
 
 def test_an_output_that_is_closed_is_said_beside_it(
