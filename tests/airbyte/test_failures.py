@@ -24,6 +24,7 @@ STREAM_STATE = {
     "stream_descriptor": {"name": "inventory"},
     "stream_state": {"order": 7},
 }
+UNNAMED_STATE = {"stream_descriptor": {"name": ["inventory"]}, "stream_state": {"n": 1}}
 
 
 def read(source: Source, config: Json, *streams: str, **files: Any) -> Said:
@@ -50,6 +51,7 @@ def refused(said: Said) -> str:
         ([{"type": "GLOBAL", "global": {"stream_states": []}}], "GLOBAL"),
         ([{"type": "STREAM"}], "STREAM"),
         ([{"type": "STREAM", "stream": STREAM_STATE}], "The state of inventory"),
+        ([{"type": "STREAM", "stream": UNNAMED_STATE}], "STREAM"),
         (["no message"], "no message"),
         ("no list", "no list"),
     ],
@@ -69,6 +71,15 @@ def test_a_stream_that_there_is_not_is_said(source: Source, sandbox: Sandbox) ->
     line = refused(source("read", config=config, catalog=catalog))
     assert "names the stream 'stock', which there is not" in line
     assert "inventory_atp" in line
+
+
+def test_a_stream_that_is_configured_twice_is_said(
+    source: Source, sandbox: Sandbox
+) -> None:
+    """Which of the two is meant, nobody can tell."""
+    catalog = configured("inventory", "inventory")
+    line = refused(source("read", config=config_for(sandbox), catalog=catalog))
+    assert line.endswith("configures the stream 'inventory' twice")
 
 
 def test_a_mode_that_there_is_not_is_said(source: Source, sandbox: Sandbox) -> None:

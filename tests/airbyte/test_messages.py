@@ -170,13 +170,16 @@ def test_a_state_is_written_once_unless_it_covers_more(output: Output) -> None:
     writer.begin_stream("stock")
     writer.write_message(state)
     writer.write_message(state)
+    # Locations that come to be known are added to what has been written, too.
+    state.value["bookmarks"]["stock"]["locations"] = ["loc_001"]
+    writer.write_message(state)
     writer.write_records("stock", [{"id": 1}, {"id": 2}], version=7, extracted=NOW)
     # A signal may come before they are out.
     writer.write_message(state)
     writer.end_stream(state.value, None)
     said = Said(0, output.taken)
     counts = [s["sourceStats"]["recordCount"] for s in said.of("STATE")]
-    assert counts == [0, 2]
+    assert counts == [0, 0, 2]
     assert said.of("RECORD") == [
         {"stream": "stock", "data": {"id": number}, "emitted_at": 1735787045678}
         for number in (1, 2)
