@@ -125,13 +125,14 @@ def read_configured(source: str, catalog: Mapping[str, Any]) -> dict[str, Chosen
     Raises:
         SettingsError: If it is none.
     """
+    configured: dict[str, Chosen] = {}
     try:
-        configured = {
-            str(entry["stream"]["name"]): Chosen(
-                str(entry["sync_mode"]), dict(entry["stream"]["json_schema"])
-            )
-            for entry in catalog["streams"]
-        }
+        for entry in catalog["streams"]:
+            name, schema = str(entry["stream"]["name"]), entry["stream"]["json_schema"]
+            if name in configured:
+                msg = f"{source} configures the stream {quote(name)} twice"
+                raise SettingsError(msg)
+            configured[name] = Chosen(str(entry["sync_mode"]), dict(schema))
     except (KeyError, TypeError, ValueError):
         msg = (
             f"{source}: not a configured catalog: it takes streams, each with stream "
@@ -195,20 +196,22 @@ def _entry(stream: Stream, chosen: Chosen | None) -> JsonObject:
 
 def _select(
     schema: Mapping[str, Any],
-    wanted: Mapping[str, Any],
+    wanted: object,
     automatic: Collection[str | None] = (),
 ) -> JsonObject:
     """Return the fields of a schema that another has, too, and those that must be."""
     selected = dict(schema)
-    properties = wanted.get("properties")
-    if "properties" in schema and isinstance(properties, dict):
+    # A schema may be `true`, too.
+    declared = wanted if isinstance(wanted, dict) else {}
+    fields = declared.get("properties")
+    if "properties" in schema and isinstance(fields, dict):
         selected["properties"] = {
-            name: _select(declared, properties.get(name) or {})
-            for name, declared in schema["properties"].items()
-            if name in properties or name in automatic
+            name: _select(field, fields.get(name))
+            for name, field in schema["properties"].items()
+            if name in fields or name in automatic
         }
     if "items" in schema:
-        selected["items"] = _select(schema["items"], wanted.get("items") or {})
+        selected["items"] = _select(schema["items"], declared.get("items"))
     return selected
 
 
@@ -236,6 +239,8 @@ def singer_state(
             # One that has no type is of the oldest.
             content = {"STREAM": message["stream"]}[message["type"]]
             name, state = content["stream_descriptor"]["name"], content["stream_state"]
+            if state and name not in whole:
+                bookmarks[name] = state
         except (KeyError, TypeError):
             kind = message.get("type", "LEGACY") if isinstance(message, dict) else ""
             msg = (
@@ -244,6 +249,4 @@ def singer_state(
                 "Have the connection's state reset, and everything is read again"
             )
             raise StateError(msg) from None
-        if state and name not in whole:
-            bookmarks[name] = state
     return {"bookmarks": bookmarks} if bookmarks else {}

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from copy import deepcopy
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,8 @@ class AirbyteWriter(LineWriter):
         covers_more = is_last and self._uncovered > 0
         if not state or (state == self._state and not covers_more):
             return b""
-        self._state, covered, self._uncovered = state, self._uncovered, 0
+        # A copy: locations are added to bookmarks of before.
+        self._state, covered, self._uncovered = deepcopy(state), self._uncovered, 0
         return encode_line(
             {
                 "type": "STATE",
@@ -209,13 +211,8 @@ class LogHandler(logging.Handler):
         self.writer = writer
 
     @override
-    def createLock(self) -> None:  # noqa: N802 - logging's name
-        """Make none."""
-        self.lock = None
-
-    @override
     def handle(self, record: logging.LogRecord) -> bool:
-        """Hand it on; from Python 3.13 on the base class can't do without a lock."""
+        """Hand it on; the base class would take its lock for it."""
         self.emit(record)
         return True
 

@@ -113,6 +113,8 @@ def read(writer: AirbyteWriter, given: argparse.Namespace) -> int:
     try:
         source.sync_all()
     except IncompleteRunError as error:
+        if isinstance(fatal := source.run.connection.fatal_error, OutputError):
+            raise fatal from None
         log_failure(LOGGER, error)
         return 1
     finally:
@@ -185,11 +187,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     writer = AirbyteWriter()
     _log_to(writer)
     try:
-        code = COMMANDS[given.command](writer, given)
-    except Exception as error:  # noqa: BLE001 - it is said, and the exit code tells
-        code, line = 1, log_failure(LOGGER, error)
-        writer.fail(line, error.kind if isinstance(error, TapError) else "system")
-        if isinstance(error, OutputError):
-            complain(line)
-    writer.close()
+        code = _run(writer, given)
+        writer.close()
+    except OutputError as error:
+        # Standard output is none any more: nobody would hear it there.
+        complain(str(error))
+        writer.close()
+        code = 1
     raise SystemExit(code)
+
+
+def _run(writer: AirbyteWriter, given: argparse.Namespace) -> int:
+    try:
+        return COMMANDS[given.command](writer, given)
+    except OutputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it is said, and the exit code tells
+        line = log_failure(LOGGER, error)
+        writer.fail(line, error.kind if isinstance(error, TapError) else "system")
+        return 1

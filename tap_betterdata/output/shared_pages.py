@@ -15,20 +15,12 @@ T = TypeVar("T", bound=Mapping[str, Any])
 
 
 class SharedPages(Generic[T]):
-    """Answers in order, written once and read again; memory stays flat.
-
-    Attributes:
-        whole: Whether these are all answers that were to be had, exactly; set by the
-            owner.
-        failed: Whether some could not be had at all; set by the owner.
-    """
+    """Answers in order, written once and read again; memory stays flat."""
 
     _file: IO[bytes] | None = None
 
     def __init__(self) -> None:
         """Make it empty; its file is gone with it."""
-        self.whole = False
-        self.failed = True
         self._why = ""
         with self._noting_errors():
             # It lives as long as this does.

@@ -11,6 +11,8 @@ from tap_betterdata.api.redaction import quote
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from tap_betterdata.api.errors import TapError
+
 # What UTF-8, and so a URL, can't hold.
 _UNSENDABLE = re.compile("[\ud800-\udfff]")
 
@@ -29,7 +31,7 @@ class Locations:
         unusable: What stood for locations and can't be asked for, for messages.
         learned: Whether the inventory was read for them in this run.
         certain: Whether it was read whole and exactly, so that all are known.
-        failed: Whether it could not be read to its end, so that some may be missing.
+        failure: Why it could not be read to its end, so that some may be missing.
         learn: Reads the inventory for the locations alone.
         holds_stock: Asks whether the inventory still shows items of a location.
     """
@@ -46,7 +48,7 @@ class Locations:
         self.unusable: set[str] = set()
         self.learned = False
         self.certain = False
-        self.failed = False
+        self.failure: TapError | None = None
         self.learn: Callable[[], None] = lambda: None
         self.holds_stock: Callable[[str], bool] = lambda _: True
         self._seen: set[str] = set()

@@ -70,7 +70,7 @@ class BetterDataStream(ApiStream):
         waited: For how many seconds the budget was waited for.
         seconds: How long the stream took, all in all.
         complete: Whether everything that was to be read was read, exactly.
-        failed: Whether something could not be read at all.
+        failure: Why something could not be read at all, the first reason.
     """
 
     path: str
@@ -88,7 +88,7 @@ class BetterDataStream(ApiStream):
         self.least_requests = 0
         self.waited = self.seconds = 0.0
         self.complete = True
-        self.failed = False
+        self.failure: TapError | None = None
         self._awaits_first_page = False
         self._pace = StatePace()
 
@@ -113,14 +113,17 @@ class BetterDataStream(ApiStream):
             except StorageError as error:
                 error.args = (f"{self.name}: {error}",)
                 raise
-            if not kept.whole:
-                kind = IncompleteRunError if kept.failed else InexactError
+            # The first of them is the one that asked.
+            other = self.siblings()[0]
+            if not other.complete:
                 msg = f"{self.name}: as the other stream of {self.path}"
-                self.record_gap(kind(msg))
+                why = other.failure
+                self.record_gap(
+                    IncompleteRunError(msg, why.kind) if why else InexactError(msg)
+                )
         elif self.siblings():
             shared = self.run.shared_pages[self.path] = SharedPages[RowsPage]()
             yield from shared.fill(self.pages())
-            shared.whole, shared.failed = self.complete, self.failed
         else:
             yield from self.pages()
 
@@ -146,8 +149,9 @@ class BetterDataStream(ApiStream):
     def record_gap(self, error: TapError) -> None:
         """Note that a part of the stream could not be read."""
         self.complete = False
-        self.failed |= not isinstance(error, InexactError)
-        if not self.failed and self.config["on_inexact"] == "warn":
+        if not isinstance(error, InexactError):
+            self.failure = self.failure or error
+        if self.failure is None and self.config["on_inexact"] == "warn":
             self.logger.warning("%s", error)
         else:
             self.run.fail(error)
@@ -234,7 +238,7 @@ class BetterDataStream(ApiStream):
                     yield from batch
                     if self.is_dry_run and batch:
                         break
-                if not self.failed:
+                if self.failure is None:
                     self._begin()
         except TapError as error:
             if self.is_dry_run:

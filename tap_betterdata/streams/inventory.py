@@ -8,6 +8,7 @@ from singer_sdk import typing as th
 
 from tap_betterdata.api.errors import (
     RefusedError,
+    TapError,
     UnexpectedAnswerError,
     describe_request,
 )
@@ -96,12 +97,16 @@ class InventoryStream(LocatedStream, PagedStream):
         is_whole = self.until({}, SORTED) is None and self.until({}, UNSORTED) is None
         is_enough = is_whole or locations.as_of is not None
         # What fails once is not asked for again for other streams' sake.
-        locations.learned = locations.failed = True
-        for page in super().pages():
-            locations.see(page["rows"])
-            yield page
+        locations.learned = True
+        try:
+            for page in super().pages():
+                locations.see(page["rows"])
+                yield page
+        except TapError as error:
+            locations.failure = error
+            raise
         locations.learned = is_enough
-        locations.failed = self.failed
+        locations.failure = self.failure
         locations.certain = self.complete and is_enough
         if locations.certain and self._reached and not locations.configured:
             locations.as_of = write_stamp(self._reached)

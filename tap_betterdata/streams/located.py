@@ -35,20 +35,24 @@ class LocatedStream(PartitionedStream):
         """Return the locations to ask for; it is said if there may be more."""
         locations = self.run.locations
         ids = locations.ids()
-        if locations.failed and not locations.configured and not self.is_dry_run:
+        if (
+            (failure := locations.failure)
+            and not locations.configured
+            and not self.is_dry_run
+        ):
             msg = (
                 f"{self.name}: only the {len(ids)} locations that are known were asked "
                 "for, since the inventory, which shows them, could not be read. Set "
                 "location_ids to do without it"
             )
-            self.record_gap(IncompleteRunError(msg))
+            self.record_gap(IncompleteRunError(msg, failure.kind))
         if locations.unusable and not locations.configured and not self.is_dry_run:
             named = name_some(sorted(locations.unusable), MOST_NAMED)
             msg = (
                 f"{self.name}: no text that can be sent, so not asked for: the "
                 f"inventory shows items of location {redact(named)}"
             )
-            self.record_gap(IncompleteRunError(msg))
+            self.record_gap(IncompleteRunError(msg, "config"))
         return ids
 
     @override

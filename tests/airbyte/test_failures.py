@@ -24,6 +24,7 @@ STREAM_STATE = {
     "stream_descriptor": {"name": "inventory"},
     "stream_state": {"order": 7},
 }
+UNNAMED_STATE = {"stream_descriptor": {"name": ["inventory"]}, "stream_state": {"n": 1}}
 
 
 def read(source: Source, config: Json, *streams: str, **files: Any) -> Said:
@@ -50,6 +51,7 @@ def refused(said: Said) -> str:
         ([{"type": "GLOBAL", "global": {"stream_states": []}}], "GLOBAL"),
         ([{"type": "STREAM"}], "STREAM"),
         ([{"type": "STREAM", "stream": STREAM_STATE}], "The state of inventory"),
+        ([{"type": "STREAM", "stream": UNNAMED_STATE}], "STREAM"),
         (["no message"], "no message"),
         ("no list", "no list"),
     ],
@@ -69,6 +71,15 @@ def test_a_stream_that_there_is_not_is_said(source: Source, sandbox: Sandbox) ->
     line = refused(source("read", config=config, catalog=catalog))
     assert "names the stream 'stock', which there is not" in line
     assert "inventory_atp" in line
+
+
+def test_a_stream_that_is_configured_twice_is_said(
+    source: Source, sandbox: Sandbox
+) -> None:
+    """Which of the two is meant, nobody can tell."""
+    catalog = configured("inventory", "inventory")
+    line = refused(source("read", config=config_for(sandbox), catalog=catalog))
+    assert line.endswith("configures the stream 'inventory' twice")
 
 
 def test_a_mode_that_there_is_not_is_said(source: Source, sandbox: Sandbox) -> None:
@@ -156,6 +167,49 @@ def test_one_stream_fails_and_the_others_are_read(
     assert len(said.records("inventory")) == 250
 
 
+@pytest.mark.parametrize(
+    ("path", "fault", "kind"),
+    [
+        (ATP, 403, "config_error"),
+        (ATP, 503, "transient_error"),
+        (ATP, "no_total", "transient_error"),
+        ("/inventory", 403, "config_error"),
+        ("/inventory", 503, "transient_error"),
+        ("/inventory", 418, "system_error"),
+    ],
+)
+@pytest.mark.parametrize("names", [("inventory",), ()])
+def test_what_fails_because_another_stream_did_has_its_type(  # noqa: PLR0913, PLR0917
+    source: Source,
+    sandbox: Sandbox,
+    path: str,
+    fault: str | int,
+    kind: str,
+    names: tuple[str, ...],
+) -> None:
+    """Another try mends nothing for a stream that needs what is refused."""
+    sandbox.faults.add(fault, times=None, path=path)
+    config = config_for(sandbox, max_retries=0)
+    said = read(source, config, *names, "inventory_atp", "inventory_atp_channels")
+    assert said.code == 1
+    types = {stream: failure_type for stream, failure_type, _ in said.errors}
+    failed = {"inventory_atp", "inventory_atp_channels"}
+    assert types == dict.fromkeys(failed | ({*names} if path != ATP else set()), kind)
+
+
+def test_a_location_that_cannot_be_asked_for_is_mended_where_it_stands(
+    source: Source, sandbox: Sandbox
+) -> None:
+    items = [{"id": "a", "locationId": "\ud800", "updatedAt": "2025-01-01T00:00:00Z"}]
+    pages = {"page": 1, "limit": 100, "total": 1, "totalPages": 1}
+    body = json.dumps({"items": items, "pagination": pages})
+    sandbox.faults.add("raw", body=body, path="/inventory", times=None)
+    said = read(source, config_for(sandbox), "inventory", "inventory_atp")
+    ((stream, kind, line),) = said.errors
+    assert (stream, kind) == ("inventory_atp", "config_error")
+    assert "no text that can be sent" in line
+
+
 def test_an_answer_that_contradicts_itself_is_no_fault_of_the_users(
     source: Source, sandbox: Sandbox
 ) -> None:
@@ -226,10 +280,23 @@ def shell(source: Source, words: str, **files: object) -> Said:
 def test_a_full_disk_is_said_beside_it(source: Source, sandbox: Sandbox) -> None:
     config = config_for(sandbox)
     catalog = configured("inventory")
-    said = shell(source, 'exec "$@" > /dev/full', config=config, catalog=catalog)
+    for given in (catalog, "no catalog"):
+        said = shell(source, 'exec "$@" > /dev/full', config=config, catalog=given)
+        assert said.code == 1
+        (line,) = said.stderr.splitlines()
+        assert line.startswith("Standard output can't be written to")
+
+
+def test_a_disk_that_fills_while_a_stream_is_read_is_said_beside_it(
+    source: Source, sandbox: Sandbox
+) -> None:
+    config = config_for(sandbox, page_size=20)
+    catalog = configured("inventory", "inventory_atp")
+    words = 'ulimit -f 40; exec "$@" > messages'
+    said = shell(source, words, config=config, catalog=catalog)
     assert said.code == 1
     (line,) = said.stderr.splitlines()
-    assert line.startswith("Standard output can't be written to")
+    assert line.startswith("Standard output can't be written to (File too large)")
 
 
 def test_an_output_that_is_closed_is_said_beside_it(

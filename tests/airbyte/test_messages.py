@@ -12,6 +12,7 @@ import pytest
 from singer_sdk.singerlib import ActivateVersionMessage, StateMessage
 
 from tap_betterdata.airbyte.messages import AirbyteWriter, LogHandler
+from tap_betterdata.api.errors import SettingsError
 from tap_betterdata.output.command import SafeFormatter
 from tap_betterdata.output.writer import LineWriter
 from tests.airbyte.running import Said
@@ -156,6 +157,33 @@ def test_what_has_no_counterpart_is_not_written(output: Output) -> None:
     assert not Said(0, output.taken).of("STATE")
 
 
+def test_a_stream_ends_once(output: Output) -> None:
+    writer = AirbyteWriter()
+    writer.begin_stream("stock")
+    writer.end_stream({}, SettingsError("refused"))
+    writer.stop("Stopped")
+    said = Said(0, output.taken)
+    assert said.statuses == [("stock", "STARTED"), ("stock", "INCOMPLETE")]
+    assert said.errors == [
+        ("stock", "config_error", "refused"),
+        (None, "transient_error", "Stopped"),
+    ]
+
+
+def test_streams_may_have_the_same_state(output: Output) -> None:
+    writer = AirbyteWriter()
+    state = StateMessage({"bookmarks": {"stock": {"n": 1}, "orders": {"n": 1}}})
+    for stream in ("stock", "orders"):
+        writer.begin_stream(stream)
+        writer.write_message(state)
+        writer.end_stream(state.value, None)
+    names = [
+        s["stream"]["stream_descriptor"]["name"]
+        for s in Said(0, output.taken).of("STATE")
+    ]
+    assert names == ["stock", "orders"]
+
+
 def test_errors_hide_the_key_and_obey_no_terminal(output: Output) -> None:
     writer = AirbyteWriter()
     writer.fail("refused bdk_live_4711\x1b[2J", "config")
@@ -170,13 +198,16 @@ def test_a_state_is_written_once_unless_it_covers_more(output: Output) -> None:
     writer.begin_stream("stock")
     writer.write_message(state)
     writer.write_message(state)
+    # Locations that come to be known are added to what has been written, too.
+    state.value["bookmarks"]["stock"]["locations"] = ["loc_001"]
+    writer.write_message(state)
     writer.write_records("stock", [{"id": 1}, {"id": 2}], version=7, extracted=NOW)
     # A signal may come before they are out.
     writer.write_message(state)
     writer.end_stream(state.value, None)
     said = Said(0, output.taken)
     counts = [s["sourceStats"]["recordCount"] for s in said.of("STATE")]
-    assert counts == [0, 2]
+    assert counts == [0, 0, 2]
     assert said.of("RECORD") == [
         {"stream": "stock", "data": {"id": number}, "emitted_at": 1735787045678}
         for number in (1, 2)

@@ -246,6 +246,19 @@ def test_deselected_fields_stay_out(source: Source, sandbox: Sandbox) -> None:
     assert all("onHand" not in channel and "atp" in channel for channel in channels)
 
 
+@pytest.mark.parametrize("declared", [True, {}, {"items": True}, {"items": []}])
+def test_a_field_whose_parts_are_not_declared_comes_whole(
+    source: Source, sandbox: Sandbox, declared: object
+) -> None:
+    catalog = configured("inventory_atp")
+    schema = catalog["streams"][0]["stream"]["json_schema"]
+    schema["properties"]["channels"] = declared
+    said = source("read", config=config_for(sandbox), catalog=catalog).check()
+    channels = [c for r in said.records("inventory_atp") for c in r["channels"]]
+    assert channels
+    assert all("onHand" in channel and "atp" in channel for channel in channels)
+
+
 def test_what_can_only_be_read_whole_is(source: Source, sandbox: Sandbox) -> None:
     """PyAirbyte asks for all streams incrementally."""
     config = config_for(sandbox)
