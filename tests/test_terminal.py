@@ -202,6 +202,35 @@ def test_the_log_stands_above_the_line_whole(tmp_path: Path, sandbox: Sandbox) -
     assert not any("METRIC" in line for line in log)
 
 
+def test_a_narrow_terminal_cuts_the_line_but_nothing_of_the_table(
+    tmp_path: Path, quick: Sandbox
+) -> None:
+    shown = show(tmp_path, *files_for(tmp_path, quick), COLUMNS="20").check()
+    table = shown.table
+    assert [*table] == ["inventory", "inventory_atp", "inventory_atp_channels"]
+    assert all(cells[-1] == "yes" for cells in table.values())
+    live = re.findall(r"^(.*)\r", STYLES.sub("", shown.stderr), re.MULTILINE)
+    assert max(map(len, live)) <= 20
+
+
+def test_a_terminal_that_is_closed_ends_no_run(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    words = files_for(tmp_path, sandbox, concurrency=2)
+    with (
+        (tmp_path / "out").open("wb") as stdout,
+        begun(tmp_path, words, stdout) as (process, ours),
+    ):
+        next(piece for piece in drawn(ours) if " to go" in piece)
+        # As of a job that its shell has disowned: no signal comes with it.
+        os.dup2(stdout.fileno(), ours)
+        assert process.wait(SECONDS) == 0
+    out = (tmp_path / "out").read_text(encoding="utf-8")
+    read = Shown(0, out, "")
+    assert len(read.records("inventory")) == 1_200
+    assert read.records("inventory_atp_channels")
+
+
 def test_what_is_missing_is_no_in_the_table(tmp_path: Path, quick: Sandbox) -> None:
     quick.faults.add(403, times=None, path="/inventory/channel-location")
     shown = show(tmp_path, *files_for(tmp_path, quick))
