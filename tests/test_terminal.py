@@ -260,13 +260,14 @@ def test_ctrl_c_leaves_one_line_and_no_remains(
     assert "\x1b[?25" not in shown.stderr
 
 
-@pytest.mark.parametrize("terminal", ["without rich", "dumb"])
+@pytest.mark.parametrize(
+    "terminal", ["without rich", "TERM=dumb", "TTY_COMPATIBLE=0", "COLUMNS=0"]
+)
 def test_plain_lines_where_nothing_can_be_drawn(
     tmp_path: Path, quick: Sandbox, terminal: str
 ) -> None:
-    env = {"TERM": "dumb"}
-    if terminal != "dumb":
-        env = in_place_of_rich(tmp_path, ABSENT)
+    name, is_variable, value = terminal.partition("=")
+    env = {name: value} if is_variable else in_place_of_rich(tmp_path, ABSENT)
     shown = show(tmp_path, *files_for(tmp_path, quick), **env).check()
     assert "\x1b" not in shown.stderr
     assert all(LOG.fullmatch(line) for line in shown.screen[:-1])

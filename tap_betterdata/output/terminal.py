@@ -60,10 +60,10 @@ class Terminal:
 
     @classmethod
     def open(cls, line: Callable[[], str]) -> Terminal | None:
-        """Open standard error; None if it can't move its cursor, or is not to."""
+        """Open standard error; None if it can't move its cursor, or has no width."""
         console = Console(stderr=True, highlight=False)
-        can_move = console.is_terminal and not console.is_dumb_terminal
-        return cls(console, line) if can_move else None
+        is_able = console.is_terminal and not console.is_dumb_terminal
+        return cls(console, line) if is_able and console.width else None
 
     def write(self, text: str) -> None:
         """Write whole lines above the line; no markup in them is heeded."""
