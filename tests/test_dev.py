@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 60
-# The demo, but all that it runs is a command that waits.
+# The demo, but all that it runs is a command that takes its time. That it has begun is
+# said when dev.py waits for it: before that, it may not know yet what to stop.
 WAITING = """
+import subprocess
 import sys
 import dev
 
+class Popen(subprocess.Popen):
+    def wait(self, timeout=None):
+        print("begun", flush=True)
+        return super().wait(timeout)
+
+subprocess.Popen = Popen
 dev.STOP_SECONDS = 1
-words = ("sh", "-c", "echo begun; exec sleep 60")
-dev.COMMANDS["demo"] = lambda _: dev.run(*words, alone={alone})
+dev.COMMANDS["demo"] = lambda _: dev.run("sleep", "90", alone={alone})
 sys.exit(dev.main())
 """
 
