@@ -410,13 +410,13 @@ def ensure_plugins(*names: str) -> None:
         )
         for name in names
     }
-    stale = [
-        path.name.removeprefix(f"{STAMP}-")
-        for path, expected in stamps.items()
-        if not is_stamped(path, expected)
-    ]
-    if not stale:
+    old = [path for path, expected in stamps.items() if not is_stamped(path, expected)]
+    if not old:
         return
+    for path in old:
+        # What is cut short is no install, of whatever was asked for before either.
+        path.unlink(missing_ok=True)
+    stale = [path.name.removeprefix(f"{STAMP}-") for path in old]
     say(f"Installing {', '.join(stale)}, each in an environment of its own")
     # Meltano looks at a plugin's pip_url only, not into the files that it names.
     run_meltano("install", "--clean", *stale)
@@ -792,7 +792,7 @@ COMMANDS = {
 
 # Those that hand arguments on, and the one that has a help text of its own for them.
 TAKE_ARGUMENTS = {
-    *("report", "test", "transform", "coverage"),
+    *("report", "test", "transform", "coverage", "airbyte"),
     *("checks", "docs", "bench", "check", "lock"),
 }
 HAVE_HELP = {"bench"}

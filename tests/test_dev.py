@@ -18,14 +18,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 60
-# The demo, but all that it runs is a command that waits.
+# The demo, but all that it runs is a command that takes its time. That it has begun is
+# said when dev.py waits for it: before that, it may not know yet what to stop.
 WAITING = """
+import subprocess
 import sys
 import dev
 
+class Popen(subprocess.Popen):
+    def wait(self, timeout=None):
+        print("begun", flush=True)
+        return super().wait(timeout)
+
+subprocess.Popen = Popen
 dev.STOP_SECONDS = 1
-words = ("sh", "-c", "echo begun; exec sleep 60")
-dev.COMMANDS["demo"] = lambda _: dev.run(*words, alone={alone})
+dev.COMMANDS["demo"] = lambda _: dev.run("sleep", "90", alone={alone})
 sys.exit(dev.main())
 """
 
@@ -64,6 +71,8 @@ def test_each_command_is_in_the_help(tmp_path: Path) -> None:
     text = ask(tmp_path, "--help").stdout
     for command in dev.COMMANDS:
         assert f"python3 dev.py {command} " in text
+        if f"python3 dev.py {command} [" in text:
+            assert command in dev.TAKE_ARGUMENTS
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -91,6 +100,29 @@ def test_ctrl_c_ends_it_without_a_traceback(*, is_group: bool, alone: bool) -> N
 
 
 # Meltano's plugins
+
+
+def test_an_install_that_is_cut_short_leaves_no_stamp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("meltano.yml", "pyproject.toml", "requirements"):
+        (tmp_path / name).symlink_to(dev.ROOT / name)
+    stamp = tmp_path / ".meltano" / f"{dev.STAMP}-{dev.TAP}"
+    stamp.parent.mkdir()
+    stamp.write_text("of what was asked for before", encoding="utf-8")
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(dev, "ensure", lambda _: None)
+    begun = []
+
+    def stop(*words: str) -> None:
+        begun.append(words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dev, "run_meltano", stop)
+    with pytest.raises(KeyboardInterrupt):
+        dev.ensure_plugins(dev.TAP)
+    assert begun == [("install", "--clean", dev.TAP)]
+    assert not stamp.exists()
 
 
 def test_what_a_user_selects_installs_nothing() -> None:

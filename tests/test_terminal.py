@@ -202,6 +202,35 @@ def test_the_log_stands_above_the_line_whole(tmp_path: Path, sandbox: Sandbox) -
     assert not any("METRIC" in line for line in log)
 
 
+def test_a_narrow_terminal_cuts_the_line_but_nothing_of_the_table(
+    tmp_path: Path, quick: Sandbox
+) -> None:
+    shown = show(tmp_path, *files_for(tmp_path, quick), COLUMNS="20").check()
+    table = shown.table
+    assert [*table] == ["inventory", "inventory_atp", "inventory_atp_channels"]
+    assert all(cells[-1] == "yes" for cells in table.values())
+    live = re.findall(r"^(.*)\r", STYLES.sub("", shown.stderr), re.MULTILINE)
+    assert max(map(len, live)) <= 20
+
+
+def test_a_terminal_that_is_closed_ends_no_run(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    words = files_for(tmp_path, sandbox, concurrency=2)
+    with (
+        (tmp_path / "out").open("wb") as stdout,
+        begun(tmp_path, words, stdout) as (process, ours),
+    ):
+        next(piece for piece in drawn(ours) if " to go" in piece)
+        # As of a job that its shell has disowned: no signal comes with it.
+        os.dup2(stdout.fileno(), ours)
+        assert process.wait(SECONDS) == 0
+    out = (tmp_path / "out").read_text(encoding="utf-8")
+    read = Shown(0, out, "")
+    assert len(read.records("inventory")) == 1_200
+    assert read.records("inventory_atp_channels")
+
+
 def test_what_is_missing_is_no_in_the_table(tmp_path: Path, quick: Sandbox) -> None:
     quick.faults.add(403, times=None, path="/inventory/channel-location")
     shown = show(tmp_path, *files_for(tmp_path, quick))
@@ -231,13 +260,14 @@ def test_ctrl_c_leaves_one_line_and_no_remains(
     assert "\x1b[?25" not in shown.stderr
 
 
-@pytest.mark.parametrize("terminal", ["without rich", "dumb"])
+@pytest.mark.parametrize(
+    "terminal", ["without rich", "TERM=dumb", "TTY_COMPATIBLE=0", "COLUMNS=0"]
+)
 def test_plain_lines_where_nothing_can_be_drawn(
     tmp_path: Path, quick: Sandbox, terminal: str
 ) -> None:
-    env = {"TERM": "dumb"}
-    if terminal != "dumb":
-        env = in_place_of_rich(tmp_path, ABSENT)
+    name, is_variable, value = terminal.partition("=")
+    env = {name: value} if is_variable else in_place_of_rich(tmp_path, ABSENT)
     shown = show(tmp_path, *files_for(tmp_path, quick), **env).check()
     assert "\x1b" not in shown.stderr
     assert all(LOG.fullmatch(line) for line in shown.screen[:-1])

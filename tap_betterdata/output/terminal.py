@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.control import Control
 from rich.segment import ControlType
-from rich.table import Table
 from rich.text import Text
 from singer_sdk import metrics
 
@@ -61,17 +60,26 @@ class Terminal:
 
     @classmethod
     def open(cls, line: Callable[[], str]) -> Terminal | None:
-        """Open standard error; None if it can't move its cursor."""
+        """Open standard error; None if it can't move its cursor, or has no width."""
         console = Console(stderr=True, highlight=False)
-        return None if console.is_dumb_terminal else cls(console, line)
+        is_able = console.is_terminal and not console.is_dumb_terminal
+        return cls(console, line) if is_able and console.width else None
 
     def write(self, text: str) -> None:
         """Write whole lines above the line; no markup in them is heeded."""
-        with self._lock, self._console as console:
-            console.control(_ERASE)
-            if text:
-                console.print(Text(text), end="", soft_wrap=True)
-            self._print_line()
+        with self._lock:
+            try:
+                with self._console as console:
+                    console.control(_ERASE)
+                    if text:
+                        console.print(Text(text), end="", soft_wrap=True)
+                    if self._text:
+                        console.print(
+                            self._text, end="\r", no_wrap=True, overflow="ellipsis"
+                        )
+            except OSError:
+                # The terminal is gone; the run goes on.
+                self._console.quiet = True
 
     def keep(self, text: str) -> None:
         """Write a text in the line's place, to stay there."""
@@ -81,17 +89,17 @@ class Terminal:
     def print_table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]]
     ) -> None:
-        """Print a table, whose first column holds names, and close."""
+        """Print a table, whose first column holds names, and close.
+
+        Nothing of it is cut: where it is too wide, its lines go on in the next ones.
+        """
         self.close()
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for name in columns:
-            is_first = name == columns[0]
-            table.add_column(
-                name, justify="left" if is_first else "right", no_wrap=not is_first
-            )
-        for cells in rows:
-            table.add_row(*map(_safe, cells))
-        self._console.print(table)
+        table = [columns, *rows]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        for cells in table:
+            (name, *numbers), (first, *others) = cells, widths
+            line = [name.ljust(first), *map(str.rjust, numbers, others)]
+            self.keep("  ".join(line))
 
     def close(self) -> None:
         """Erase the line, and give the log back what it wrote to."""
@@ -99,7 +107,7 @@ class Terminal:
             if not self._is_open:
                 return
             self._is_open, self._text = False, Text()
-            self._console.control(_ERASE)
+            self.write("")
         for handler, stream in self._handlers:
             handler.setStream(stream)
             handler.removeFilter(_is_for_people)
@@ -117,12 +125,6 @@ class Terminal:
         while self._is_open:
             time.sleep(DRAW_EVERY)
             self.draw()
-
-    def _print_line(self) -> None:
-        if self._text:
-            self._console.print(
-                self._text, end="\r", no_wrap=True, overflow="ellipsis", crop=True
-            )
 
 
 class _Above(io.TextIOBase):

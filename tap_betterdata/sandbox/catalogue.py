@@ -189,9 +189,7 @@ class Catalogue:
         pick, stock, full, held, lot = draws[:5]
         expiry, shelf, cost_known, counted = draws[5:]
         product = self._products[self._product_at(number - 1, pick)]
-        location_id, location_name = self._locations[
-            (number - 1 + pace.times_moved(movement)) % len(self._locations)
-        ]
+        location_id, location_name = self._location(number, pace, movement)
         on_hand = pace.left(movement, stock, counted)
         # One in eleven is reserved as a whole, most have a few reservations.
         reserved = on_hand if full % 11 == 0 else min(held % 40, on_hand)
@@ -233,9 +231,15 @@ class Catalogue:
     def items(self, location_id: str | None) -> Iterator[Record]:
         """Yield the items of a location, or of all."""
         for number in self._numbers(location_id):
-            record = self.item(number)
-            if location_id in (None, record["locationId"]):
-                yield record
+            pace = self.pace(number)
+            movement = pace.last(self._now)
+            if location_id in (None, self._location(number, pace, movement)[0]):
+                yield self._item(number, pace, movement)
+
+    def _location(self, number: int, pace: Pace, movement: int) -> tuple[str, str]:
+        """Return where an item was after a movement: an id and a name."""
+        place = number - 1 + pace.times_moved(movement)
+        return self._locations[place % len(self._locations)]
 
     def ids_at(self, ids: list[str]) -> dict[str, list[str]]:
         """Sort the ids of all items by where they lie."""
@@ -272,13 +276,12 @@ class Catalogue:
         for number in self._numbers(location_id):
             pace = self.pace(number)
             for movement in range(pace.last(start) + 1, pace.last(end) + 1):
-                for change in self._changes(number, movement):
+                for change in self._changes(number, pace, movement):
                     if location_id in (None, change.location_id):
                         yield change
 
-    def _changes(self, number: int, movement: int) -> Iterator[Movement]:
+    def _changes(self, number: int, pace: Pace, movement: int) -> Iterator[Movement]:
         """Yield what a movement changed, at each location that it changed."""
-        pace = self.pace(number)
         draws = self._draws(number)
         product = self._products[self._product_at(number - 1, draws[0])]
         places = len(self._locations)

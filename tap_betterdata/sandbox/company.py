@@ -17,6 +17,7 @@ from tap_betterdata.sandbox.catalogue import (
     Record,
     draw,
 )
+from tap_betterdata.sandbox.history import FIRST_DAY
 from tap_betterdata.sandbox.lists import plain_list
 from tap_betterdata.sandbox.sorting import sort_records
 
@@ -244,7 +245,9 @@ class Company:
         the cost of what was sold, over the mean of the stock's value before and after.
         How the vendor counts is not documented.
         """
-        first, last = dt.date.fromisoformat(str(start)), dt.date.fromisoformat(str(end))
+        first, last = (
+            max(dt.date.fromisoformat(str(day)), FIRST_DAY) for day in (start, end)
+        )
         with self._lock:
             before = self._value(location_id, first - dt.timedelta(days=1))
             stock = self._summary(location_id, last)

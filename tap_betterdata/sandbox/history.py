@@ -18,6 +18,10 @@ DAY = 86_400
 
 Kind = Literal["bought", "sold", "counted", "moved"]
 
+#: What can be today, and how far back anything is told: a period of any length costs
+#: no more than these years do.
+FIRST_DAY, LAST_DAY = dt.date(2000, 1, 1), dt.date(2999, 12, 31)
+
 #: The movements of a round.
 BOUGHT, SOLD, COUNTED, SOLD_OR_MOVED, SOLD_OUT = range(5)
 ROUND = 5

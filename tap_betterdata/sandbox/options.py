@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from tap_betterdata.sandbox.history import FIRST_DAY, LAST_DAY
+
 Count = Annotated[int, msgspec.Meta(ge=0)]
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -65,8 +67,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """Refuse a company that cannot exist.
 
         Raises:
-            ValueError: If the items cannot cover `products_per_location`.
+            ValueError: If the items cannot cover `products_per_location`, or today is
+                beyond the clock.
         """
+        if self.today and not FIRST_DAY <= self.today <= LAST_DAY:
+            message = f"today is a day from {FIRST_DAY} to {LAST_DAY}"
+            raise ValueError(message)
         wanted = self.locations * (self.products_per_location or 0)
         if self.items is not None and self.items < wanted:
             message = f"products_per_location needs items >= {wanted}"

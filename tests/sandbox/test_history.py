@@ -258,7 +258,26 @@ def test_the_clock_is_todays() -> None:
     assert "2027-05-05" <= newest < "2027-05-06"
 
 
-@pytest.mark.parametrize("today", ["", "soon", "2026-02-30", "20260315", "tomorrow"])
+@pytest.mark.parametrize("today", ["2000-01-01", "2024-02-29", "2999-12-31"])
+def test_the_clock_goes_as_far_as_it_can_be_set(today: str) -> None:
+    shop = company(dt.date.fromisoformat(today), items=60)
+    for name in ("recommendations", "alerts", "adjustments"):
+        assert shop.plain_list(name)
+    stock = worth(list(shop.items("loc_001")))
+    for period in (("0001-01-01", "9999-12-31"), (today, today)):
+        assert shop.analytics("loc_001", *period)["totalValue"] == stock
+    # Before the first day it is told as of that day.
+    first = shop.analytics("loc_001", "0001-01-01", "0001-01-01")
+    assert first == shop.analytics("loc_001", "2000-01-01", "2000-01-01")
+
+
+@pytest.mark.parametrize(
+    "today",
+    [
+        *("", "soon", "2026-02-30", "20260315", "tomorrow"),
+        *("0001-01-01", "1999-12-31", "3000-01-01", "9999-12-31"),
+    ],
+)
 def test_a_day_that_is_none(today: str) -> None:
     with pytest.raises(ValueError, match="today"):
         read_query(f"today={today}")
