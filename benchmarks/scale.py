@@ -11,11 +11,12 @@ too. Both tables stand in docs/scale.md.
 
 from __future__ import annotations
 
-import heapq
 import itertools
+import math
 import sys
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from unittest import mock
 
@@ -35,7 +36,6 @@ START_SECONDS = 3.0
 # A location: its items, products, channels of a product and categories of a period;
 # of the items, how many change in a day.
 ITEMS, PRODUCTS, CHANNELS, CATEGORIES, CHANGED = 1000, 500, 3, 5, 50
-PERIODS_AT_FIRST, PERIODS_A_NIGHT = 13, 2
 SHARD = 125  # locations
 
 # A machine, and what of it a task takes with tap and target, and then each row. Memory
@@ -45,10 +45,6 @@ TASK_MEMORY = 400
 TASK_CPU, ROW_CPU = 4.0, 0.00025
 
 NIGHT = 8 * 3600
-SIZES = (
-    *((1, 50), (1, 500), (10, 50), (10, 500)),
-    *((100, 50), (100, 500), (1000, 50), (1000, 500)),
-)
 
 
 class Load(NamedTuple):
@@ -72,30 +68,26 @@ class Clock:
     now: float = 1_800_000_000.0
 
     def time(self) -> float:
-        """Return the time of day."""
+        """Return the time of day; nobody sets this clock, so it is monotonic."""
         return self.now
 
-    def monotonic(self) -> float:
-        """Return the same: nobody sets this clock."""
-        return self.now
+    monotonic = time
 
     def sleep(self, seconds: float) -> None:
         """Jump ahead."""
         self.now += seconds
 
 
-def whole(locations: int) -> Load:
-    """Return what a first run costs, as docs/budget.md says."""
-    pages = ITEMS // 100 + 1 + PRODUCTS // 200 + 1
-    rows = ITEMS + PRODUCTS * (1 + CHANNELS) + PERIODS_AT_FIRST * (1 + CATEGORIES)
-    return Load(locations * (pages + PERIODS_AT_FIRST), locations * rows)
+def load(locations: int, *, items: int, periods: int) -> Load:
+    """Return what a shard costs, as docs/budget.md says; ATP is read whole."""
+    pages = items // 100 + 1 + PRODUCTS // 200 + 1
+    rows = items + PRODUCTS * (1 + CHANNELS) + periods * (1 + CATEGORIES)
+    return Load(locations * (pages + periods), locations * rows)
 
 
-def nightly(locations: int) -> Load:
-    """Return what a run costs that reads what changed; ATP is read whole."""
-    pages = CHANGED // 100 + 1 + PRODUCTS // 200 + 1
-    rows = CHANGED + PRODUCTS * (1 + CHANNELS) + PERIODS_A_NIGHT * (1 + CATEGORIES)
-    return Load(locations * (pages + PERIODS_A_NIGHT), locations * rows)
+# A first run, and one that reads what changed.
+whole = partial(load, items=ITEMS, periods=13)
+nightly = partial(load, items=CHANGED, periods=2)
 
 
 def replay(shards: Sequence[int]) -> Replay:
@@ -131,7 +123,7 @@ def replay(shards: Sequence[int]) -> Replay:
 
 def shards_of(load: Load, locations: int) -> list[int]:
     """Cut a key's requests into shards of equal size."""
-    shards = -(-locations // SHARD)
+    shards = math.ceil(locations / SHARD)
     return [load.requests // shards] * shards
 
 
@@ -140,15 +132,18 @@ def makespan(keys: int, seconds: float, cpu: float, machines: int) -> float:
 
     Each key takes `seconds` in all, and `cpu` seconds of a processor.
     """
-    slots = [0.0] * min(keys, machines * (MEMORY // TASK_MEMORY))
-    for _ in range(keys):
-        heapq.heapreplace(slots, slots[0] + seconds)
-    return max(*slots, 0.0, keys * cpu / (machines * CORES))
+    turns = math.ceil(keys / (machines * (MEMORY // TASK_MEMORY)))
+    return max(turns * seconds, keys * cpu / (machines * CORES))
 
 
 def nights() -> Iterator[tuple[str, ...]]:
-    """Return the rows of the table: what many keys take, and how many machines."""
-    for keys, locations in SIZES:
+    """Return what many keys take, and how many machines."""
+    yield (
+        *("Keys", "Locations each", "Items in all", "First run of a key"),
+        *("A key's night", "All keys' night, one machine"),
+        *("Machines for 8 h", "Rows a second, over 8 h"),
+    )
+    for keys, locations in itertools.product((1, 10, 100, 1000), (50, 500)):
         first, night = whole(locations), nightly(locations)
         shards = shards_of(night, locations)
         cpu = len(shards) * TASK_CPU + night.rows * ROW_CPU
@@ -167,35 +162,21 @@ def nights() -> Iterator[tuple[str, ...]]:
 
 
 def cuts() -> Iterator[tuple[str, ...]]:
-    """Return the rows of the table: one key's night, cut into shards."""
+    """Return what one key's night takes, cut into shards."""
+    yield "Shards", "100 locations' night", "Refusals"
     requests = nightly(100).requests
     for shards in (1, 2, 5, 10):
         found = replay([requests // shards] * shards)
         yield f"{shards}", f"{found.seconds / 60:.1f} min", f"{found.refused}"
 
 
-TABLES = (
-    (
-        (
-            *("Keys", "Locations each", "Items in all", "First run of a key"),
-            *("A key's night", "All keys' night, one machine"),
-            *("Machines for 8 h", "Rows a second, over 8 h"),
-        ),
-        nights,
-    ),
-    (("Shards", "100 locations' night", "Refusals"), cuts),
-)
-
-
 def tables() -> list[str]:
-    """Return the tables, in Markdown."""
-    return [
-        "".join(
-            f"| {' | '.join(cells)} |\n"
-            for cells in (head, ["---:"] * len(head), *rows())
-        )
-        for head, rows in TABLES
-    ]
+    """Return both tables, in Markdown."""
+    texts = []
+    for head, *rows in (nights(), cuts()):
+        cells = (head, ["---:"] * len(head), *rows)
+        texts.append("".join(f"| {' | '.join(row)} |\n" for row in cells))
+    return texts
 
 
 def main() -> int:

@@ -16,15 +16,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any
 
 from benchmarks.measure import KEY, environment
 from benchmarks.scenarios import Bench
-
-if TYPE_CHECKING:
-    from tap_betterdata.sandbox import Sandbox
 
 TAPS = 4
 ROUNDS = 3
@@ -32,6 +29,18 @@ PER_MINUTE, MINUTE = 100, 4.0
 PER_HOUR, HOUR = 400, 24.0
 # No last page is full, so that no request is needed to see that it is the last.
 ITEMS = (600 - TAPS) * 100 + TAPS * 50
+SERVER: dict[str, Any] = {
+    "items": ITEMS,
+    "locations": TAPS,
+    "latency_ms": 5,
+    "api_key": KEY,
+    "per_minute": PER_MINUTE,
+    "window_s": MINUTE,
+    "retry_after": "fraction",
+    "per_hour": PER_HOUR,
+    "hour_s": HOUR,
+    "window": "sliding",
+}
 # The installed command, but for the length of its minute and its hour.
 COMMAND = f"""
 from functools import partial
@@ -43,17 +52,8 @@ TapBetterData.cli()
 """
 
 
-class Round(NamedTuple):
-    """What came of a round."""
-
-    seconds: float
-    sent: int
-    refused: int
-    is_right: bool
-
-
-def run(bench: Bench, catalog: Path, share: int) -> Round:
-    """Run the taps at once, each with a share of the limits.
+def measure(bench: Bench, catalog: Path, share: int) -> bool:
+    """Run the taps at once, each with a share; return whether all is well.
 
     Raises:
         subprocess.CalledProcessError: If one fails.
@@ -61,72 +61,47 @@ def run(bench: Bench, catalog: Path, share: int) -> Round:
     # Others measure this process's memory, and the sandbox is large.
     from tap_betterdata.sandbox import Sandbox  # noqa: PLC0415
 
-    with ExitStack() as stack:
-        sandbox = stack.enter_context(
-            Sandbox(
-                items=ITEMS,
-                locations=TAPS,
-                api_key=KEY,
-                latency_ms=5,
-                per_minute=PER_MINUTE,
-                window_s=MINUTE,
-                per_hour=PER_HOUR,
-                hour_s=HOUR,
-                window="sliding",
-                retry_after="fraction",
-            )
+    def read(location: str) -> bytes:
+        words = bench.command(
+            sandbox.url,
+            location_ids=[location],
+            requests_per_minute=PER_MINUTE // share,
+            requests_per_hour=PER_HOUR // share,
         )
-        limits = {
-            "requests_per_minute": PER_MINUTE // share,
-            "requests_per_hour": PER_HOUR // share,
-        }
+        return subprocess.run(  # noqa: S603 - the words are ours
+            [sys.executable, "-c", COMMAND, *words[1:], "--catalog", catalog],
+            env=environment(),
+            check=True,
+            capture_output=True,
+        ).stdout
+
+    with (
+        Sandbox(**SERVER) as sandbox,
+        ThreadPoolExecutor(TAPS) as pool,
+    ):
         started = time.monotonic()
-        taps = []
-        for location in sandbox.company.location_ids:
-            words = bench.command(sandbox.url, location_ids=[location], **limits)[1:]
-            output = stack.enter_context((bench.folder / location).open("wb"))
-            taps.append(
-                subprocess.Popen(  # noqa: S603 - the words are ours
-                    [sys.executable, "-c", COMMAND, *words, "--catalog", catalog],
-                    env=environment(),
-                    stdout=output,
-                    stderr=subprocess.DEVNULL,
-                )
-            )
-        for tap in taps:
-            if tap.wait():
-                raise subprocess.CalledProcessError(tap.returncode, tap.args)
+        outputs = list(pool.map(read, sandbox.company.location_ids))
         seconds = time.monotonic() - started
         statuses = Counter(request.status for request in sandbox.requests)
-        is_right = is_all(sandbox, bench.folder)
-    return Round(seconds, statuses.total(), statuses[429], is_right)
-
-
-def is_all(sandbox: Sandbox, folder: Path) -> bool:
-    """Tell whether the taps have written each item once."""
-    written: Counter[str] = Counter()
-    for location in sandbox.company.location_ids:
-        with (folder / location).open("rb") as lines:
-            messages = map(json.loads, lines)
-            written.update(m["record"]["id"] for m in messages if "record" in m)
-    return written == Counter(item["id"] for item in sandbox.company.items())
+        truth = Counter(item["id"] for item in sandbox.company.items())
+    messages = (json.loads(line) for each in outputs for line in each.splitlines())
+    is_right = truth == Counter(m["record"]["id"] for m in messages if "record" in m)
+    sys.stdout.write(
+        f"{seconds:5.1f} s {statuses[429]:4d} x 429 {statuses.total():4d} requests  "
+        f"each tap has 1/{share} of the limits  "
+        f"{'all rows' if is_right else 'ROWS ARE WRONG'}\n"
+    )
+    return is_right and not (share == TAPS and statuses[429])
 
 
 def main() -> int:
     """Print the table; return 1 if split limits let a request be refused."""
-    is_wrong = False
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), runs=1)
         catalog = bench.inventory_only(bench.command("sandbox:"))
-        for share in (*[TAPS] * ROUNDS, 1):
-            found = run(bench, catalog, share)
-            is_wrong |= not found.is_right or (share == TAPS and found.refused > 0)
-            sys.stdout.write(
-                f"{found.seconds:5.1f} s {found.refused:4d} x 429 {found.sent:4d} "
-                f"requests  each tap has 1/{share} of the limits  "
-                f"{'all rows' if found.is_right else 'ROWS ARE WRONG'}\n"
-            )
-    return int(is_wrong)
+        shares = (*[TAPS] * ROUNDS, 1)
+        outcomes = [measure(bench, catalog, share) for share in shares]
+    return int(not all(outcomes))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ def load(key: str, locations: list[str]) -> None:
             target = Popen(words, cwd=folder, env=env, **pipe)  # noqa: S603
             tap.stdout.close()  # the target's alone, so that the tap notices its end
             for state in target.stdout:
-                Variable.set(name, state)
+                if state.endswith("\n"):  # else the target died while it wrote
+                    Variable.set(name, state)
             codes = tap.wait(), target.wait()
         finally:
             timer.cancel()
