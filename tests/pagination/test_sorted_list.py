@@ -178,6 +178,16 @@ def test_one_change_costs_the_pages_in_flight(kind: str, width: int, more: int) 
         assert len(server.asked) <= 100 + more
 
 
+def test_what_was_asked_for_in_vain_is_extra() -> None:
+    for server in (
+        Server(ages(300), size=10, changes=[Change(9, "delete", 0.1)]),
+        Server(ages(300), size=10, lie=clamp(5, since=4)),
+    ):
+        reader = Target(server, width=8, limit=10, picks=[3, 0]).run()
+        assert reader.extra
+        assert reader.requests - reader.extra <= 300 / server.size + 1
+
+
 @pytest.mark.parametrize(("width", "more"), [(1, 15), (8, 15)])
 @pytest.mark.parametrize("seed", range(5))
 def test_steady_churn_costs_next_to_nothing(width: int, more: int, seed: int) -> None:
@@ -447,6 +457,26 @@ def test_a_run_for_what_changed_goes_on_as_such() -> None:
     assert len(server.asked) <= 7
 
 
+def test_a_run_that_goes_on_sends_no_version_twice() -> None:
+    # All are newer than `settled`, and so is what is read again when it went on.
+    server = Server([10.0 * n for n in range(12)], cut=4)
+    target = Target(server)
+    with pytest.raises(CutError):
+        target.run()
+    target.run()
+    assert len(target.sent) == len(set(target.sent))
+    assert not target.missing()
+
+
+def test_a_run_that_goes_on_looks_at_the_newest_end() -> None:
+    server = Server(ages(6), size=1, order=ORDERS["always newest"], cut=2)
+    target = Target(server, limit=1)
+    with pytest.raises(CutError):
+        target.run()
+    with pytest.raises(NotSortedError, match="newest rows last"):
+        target.run()
+
+
 def test_a_list_that_shrank_costs_what_is_left() -> None:
     server = Server(ages(90))
     target = Target(server)
@@ -630,6 +660,14 @@ def test_pages_that_repeat_are_not_read_for_ever(rows: int) -> None:
         with pytest.raises(NotSortedError, match="same rows"):
             Target(server, limit=rows, width=width).run()
         assert len(server.asked) <= 30
+
+
+def test_a_total_that_goes_missing() -> None:
+    def lie(page: Page, server: Server) -> Page:
+        return page if server.answers < 4 else replace(page, total=None)
+
+    with pytest.raises(NotSortedError, match="no total"):
+        Target(Server(ages(30), lie=lie)).run()
 
 
 def test_a_total_that_is_missing() -> None:
