@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from transform.tests.warehouse import SCHEMA
 
 if TYPE_CHECKING:
@@ -117,8 +115,3 @@ def test_what_is_doubtful_warns_and_shows(own: Warehouse) -> None:
     for name in ("not_negative_stock_available", "stock_is_recent"):
         assert statuses[name] == "warn"
         assert f"<td>{name}</td><td>warn</td>" in html
-
-
-def test_a_date_that_is_none_is_refused(own: Warehouse) -> None:
-    with pytest.raises(AssertionError, match="BETTERDATA_AS_OF is no date"):
-        own.build(BETTERDATA_AS_OF="17 June")

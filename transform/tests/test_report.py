@@ -27,8 +27,12 @@ SECONDS = 240
 MOST_BYTES = 300_000
 
 
-def test_it_needs_nothing_from_anywhere(built: Warehouse) -> None:
-    html = built.report()
+@pytest.fixture(scope="module")
+def html(built: Warehouse) -> str:
+    return built.report()
+
+
+def test_it_needs_nothing_from_anywhere(html: str) -> None:
     assert len(html.encode()) < MOST_BYTES
     for word in ("<script", "<link", "<img", "@import", "url(", " src=", "<iframe"):
         assert word not in html
@@ -41,9 +45,8 @@ def test_it_needs_nothing_from_anywhere(built: Warehouse) -> None:
     assert f"Stock as of {AS_OF}" in html
 
 
-def test_its_numbers_are_the_sandboxs(built: Warehouse, sandbox: Sandbox) -> None:
+def test_its_numbers_are_the_sandboxs(html: str, sandbox: Sandbox) -> None:
     items = [*sandbox.company.items()]
-    html = built.report()
     value = sum(item["totalValue"] or 0 for item in items)
     assert f"<b>{value:,.0f}</b>value<" in html
     assert f"<b>{sum(item['quantityOnHand'] for item in items):,}</b>units<" in html
@@ -62,12 +65,13 @@ def test_it_is_written_of_nothing(own: Warehouse) -> None:
 
 
 def test_that_dbt_has_not_tested_is_said(own: Warehouse) -> None:
+    with pytest.raises(AssertionError, match="BETTERDATA_AS_OF is no date"):
+        own.build(BETTERDATA_AS_OF="17 June")
     own.env = {"BETTERDATA_AS_OF": ""}
     html = own.report()
     assert "dbt has not run" in html
     assert "Stock as of an unknown day" in html
     # `dbt compile` tells of each test that it has succeeded.
-    (own.folder / "dbt").mkdir()
     nodes = {"x.y.m": {"name": "m", "resource_type": "model"}}
     nodes["x.y.t"] = {"name": "t", "resource_type": "test"}
     results = [{"unique_id": x, "status": "success", "failures": None} for x in nodes]
@@ -143,8 +147,11 @@ def test_from_the_api_to_the_report(
         "TAP_BETTERDATA_START_DATE": MONTHS[0][0],
         "TAP_BETTERDATA_END_DATE": AS_OF,
     }
-    # The second day is so late that all is stale.
-    for day, code in ((AS_OF, 0), ("2999-01-01", 1)):
+    # The second day is so late that all is stale; one database shows it.
+    days = {AS_OF: 0}
+    if isinstance(warehouse, Postgres):
+        days["2999-01-01"] = 1
+    for day, code in days.items():
         done = subprocess.run(  # noqa: S603 - the words are the tests'
             [sys.executable, *words],
             cwd=tmp_path,
