@@ -245,9 +245,10 @@ def summary(when: str, results: list[Row]) -> str:
         chosen = (x for x in results if x["kind"] == kind and x["status"] in statuses)
         return ", ".join(result["name"] for result in chosen)
 
-    text = f"dbt ran {when[:16].replace('T', ' ')} UTC. "
+    what = "Built and tested" if run_tests(results) else "dbt ran"
+    text = f"{what} {when[:16].replace('T', ' ')} UTC. "
     said = {
-        "Nothing was tested": "" if run_tests(results) else "dbt ran without tests",
+        "Tests": "" if run_tests(results) else "none were run",
         "Failed tests": names("test", "error", "fail"),
         "Not built, so that what is below is older": names("model", "error", "skipped"),
         "Warnings": names("test", "warn"),
