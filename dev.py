@@ -509,7 +509,7 @@ def report(arguments: list[str]) -> None:
         run(sys.executable, script, *arguments, env=meltano_env())
     except CommandError:
         # Not with the command's words: a password may be among them.
-        message = "not all is well: see above, and output/sandbox/report.html"
+        message = "not all is well: see above, and the report, if there is one"
         raise CommandError(message) from None
 
 

@@ -37,15 +37,26 @@ def postgres_variables(url: str) -> dict[str, str]:
 
     Returns:
         The variables.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none; not with its words, which may hold a
+            password.
     """
-    parts = urlsplit(url)
-    values = {
-        "HOST": parts.hostname or "localhost",
-        "PORT": str(parts.port or 5432),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "DATABASE": unquote(parts.path.strip("/")),
-    }
+    try:
+        parts = urlsplit(url)
+        values = {
+            "HOST": parts.hostname or "localhost",
+            "PORT": str(parts.port or 5432),
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "DATABASE": unquote(parts.path.strip("/")),
+        }
+        known = parts.scheme in {"postgres", "postgresql"} and not parts.query
+    except ValueError:
+        known = False
+    if not known or not values["DATABASE"]:
+        message = "it must be postgresql://user:password@host:port/database, no more"
+        raise argparse.ArgumentTypeError(message)
     return {f"TARGET_POSTGRES_{name}": value for name, value in values.items()}
 
 
@@ -65,13 +76,16 @@ def main() -> int:
     Returns:
         The exit code: 0 if all tests have passed.
     """
-    parser = argparse.ArgumentParser(prog="dev.py report", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="dev.py report", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--postgres", metavar="URL", type=postgres_variables)
     postgres = parser.parse_args().postgres
     name = "postgres" if postgres else "duckdb"
-    # What dbt found at another time is not to be told as today's.
+    # What was found at another time is not to be told as today's.
     shutil.rmtree(OUTPUT / "dbt", ignore_errors=True)
     OUTPUT.mkdir(parents=True, exist_ok=True)
+    (OUTPUT / "report.html").unlink(missing_ok=True)
     env = {**WHOLE, **(postgres or {})}
     if not postgres:
         # target-duckdb keeps what is gone, so it gets a new file.

@@ -219,9 +219,14 @@ def sections(db: Database) -> Iterator[str]:
             yield DRAWN[how](title, db.rows(query))
 
 
+def run_tests(results: list[Row]) -> list[Row]:
+    """Choose the tests that were run; one that dbt only compiled is a `success`."""
+    return [x for x in results if x["kind"] == "test" and x["status"] in STATUSES]
+
+
 def tests_of(results: list[Row]) -> Iterator[str]:
     """Write what became of the tests, those first that did not pass."""
-    tests = [result for result in results if result["kind"] == "test"]
+    tests = run_tests(results)
     tests.sort(key=lambda test: STATUSES.index(test["status"]))
     doubtful = [test for test in tests if test["status"] != "pass"]
     names = ("name", "status", "rows")
@@ -240,14 +245,16 @@ def summary(when: str, results: list[Row]) -> str:
         chosen = (x for x in results if x["kind"] == kind and x["status"] in statuses)
         return ", ".join(result["name"] for result in chosen)
 
-    text = f"Built and tested {when[:16].replace('T', ' ')} UTC. "
+    what = "Built and tested" if run_tests(results) else "dbt ran"
+    text = f"{what} {when[:16].replace('T', ' ')} UTC. "
     said = {
+        "Tests": "" if run_tests(results) else "none were run",
         "Failed tests": names("test", "error", "fail"),
         "Not built, so that what is below is older": names("model", "error", "skipped"),
         "Warnings": names("test", "warn"),
     }
     text += " ".join(f"{what}: {which}." for what, which in said.items() if which)
-    bad = any([*said.values()][:2])
+    bad = any([*said.values()][:3])
     text += "" if any(said.values()) else "All tests have passed."
     return f'<p class="{"bad" if bad else "good"}">{escape(text)}</p>'
 
@@ -255,7 +262,8 @@ def summary(when: str, results: list[Row]) -> str:
 def page(db: Database, env: Mapping[str, str]) -> Iterator[str]:
     """Write the page."""
     when, results = dbt_results(Path(env["DBT_TARGET_PATH"]))
-    title = escape(f"Stock as of {env.get('BETTERDATA_AS_OF') or when[:10]}")
+    day = env.get("BETTERDATA_AS_OF") or when[:10] or "an unknown day"
+    title = escape(f"Stock as of {day}")
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{title}</title><style>{STYLE.read_text(encoding='utf-8')}</style>"

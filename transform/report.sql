@@ -9,8 +9,8 @@ count(DISTINCT product_id) AS products, count(DISTINCT location_id) AS
 locations, sum(units_without_value) AS units_without_value FROM @stock;
 
 -- bars: Value by location
-SELECT location_name AS location, sum(value) AS value FROM @stock
-GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 12;
+SELECT coalesce(location_name, location_id) AS location, sum(value) AS value
+FROM @stock GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 12;
 
 -- table: Worth most
 SELECT product_name AS product, on_hand AS units, value,

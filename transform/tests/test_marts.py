@@ -93,14 +93,14 @@ def take_away(company: Company) -> list[str]:
     return gone
 
 
-def test_the_numbers_are_the_sandboxs(new_warehouse: NewWarehouse) -> None:
-    warehouse = new_warehouse()
+def test_the_numbers_are_the_sandboxs(
+    own: Warehouse, new_warehouse: NewWarehouse
+) -> None:
+    warehouse = own
+    # The same stock as in the sandbox that was loaded.
     with Sandbox(today=AS_OF) as sandbox:
         company = sandbox.company
         months = truth.analytics(company, MONTHS)
-        warehouse.load(sandbox)
-        code, statuses = warehouse.build()
-        assert code == 0, statuses
         assert read(warehouse) == expected(company, months)
         assert not warehouse.mart("disagreements")
 
@@ -124,7 +124,8 @@ def test_the_numbers_are_the_sandboxs(new_warehouse: NewWarehouse) -> None:
         if warehouse.target == "duckdb":
             # The target doesn't heed ACTIVATE_VERSION: it takes a new file.
             warehouse.load(sandbox, whole=True, emit_activate_version_messages=True)
-            assert warehouse.build()[0] == 1
+            items = warehouse.ask('SELECT "id" FROM inventory')
+            assert {*gone} < {row["id"] for row in items}
             warehouse = new_warehouse()
         warehouse.load(sandbox, whole=True, emit_activate_version_messages=True)
         code, statuses = warehouse.build()

@@ -166,7 +166,7 @@ def analytics(company: Company, months: Iterable[tuple[str, str]]) -> Mart:
                 "location_id": location,
                 "location_name": company.location_name(location),
                 "month": first,
-                "is_running": last >= AS_OF,
+                "is_running": first[:7] >= AS_OF[:7],
             }
             rows.append(row | {name: told[api] for name, api in measures.items()})
     return by_key(rows, "location_id", "month")

@@ -17,9 +17,11 @@ stock_by_location as (
     group by location_id
 ),
 
--- Of analytics, only the running month is about today's stock.
+-- Of analytics, only the running month is about today's stock; where the as-of date is
+-- long over, that is the last of those that run.
 running as (
-    select * from {{ ref('turnover') }} where is_running
+    select * from {{ ref('turnover') }}
+    where is_running and month = (select max(month) from {{ ref('turnover') }})
 ),
 
 locations as (

@@ -8,7 +8,9 @@ select
     analytics.location_id,
     coalesce(locations.location_name, analytics.location_id) as location_name,
     analytics.period_from as month,
-    analytics.period_to >= {{ as_of() }} as is_running,
+    -- Not by period_to, which is the day of the load while the month runs.
+    analytics.period_from >= cast(date_trunc('month', {{ as_of() }}) as date)
+        as is_running,
     analytics.value,
     analytics.value - lag(analytics.value) over (
         partition by analytics.location_id order by analytics.period_from
