@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 from tap_betterdata.api.errors import SettingsError
 from tap_betterdata.sandbox import Sandbox
-from tap_betterdata.settings import SCHEMA, check, check_url, without_unset
+from tap_betterdata.settings import SCHEMA as OWN
+from tap_betterdata.settings import check, check_url, without_unset
 from tap_betterdata.tap import TapBetterData
 from tests.running import InstalledRunner, Outcome, Runner, catalog_of, config_for
 
@@ -28,6 +30,7 @@ NOWHERE = "http://127.0.0.1:9/api"
 BASE = {"api_key": KEY, "api_url": NOWHERE, "max_retries": 0}
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 
+SCHEMA = deepcopy(OWN)
 TapBetterData.append_builtin_config(SCHEMA)
 
 
