@@ -170,7 +170,7 @@ def test_a_length_of_time_is_right_to_half_a_unit(seconds: float) -> None:
         for number, unit in zip(words[::2], words[1::2], strict=True)
     )
     assert abs(said - seconds) <= units[words[-1]] / 2
-    assert words[0] != "60"
+    assert words[:2] not in (["60", "s"], ["60", "min"])
 
 
 # What the terminal makes of it
