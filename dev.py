@@ -194,7 +194,8 @@ def run(
         process = subprocess.Popen(  # noqa: S603 - this file's words, or the caller's
             words,
             cwd=ROOT,
-            env={**os.environ, **(env or {})},
+            # Else each command of a test would compile all that it imports.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(env or {})},
             process_group=0 if alone else None,
         )
     except OSError as error:
