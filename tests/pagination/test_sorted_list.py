@@ -279,7 +279,7 @@ def test_a_page_answered_before_a_move_and_one_far_above_after_it() -> None:
     ("stamps", "size", "change", "cut", "picks"),
     [
         # A page begins newer than the one above it, all of which is new to this run.
-        (ages(15), 2, Change(9, "delete", 0, rows=4), 3, [2, 1]),
+        (ages(12), 1, Change(14, "delete", 0, rows=3), 3, [1]),
         # A row comes in below, stamped late, and is newer than `settled`.
         ([63.5, *ages(5)], 1, Change(4, "update", 0.05, lag=300), None, [2, 6, 2, 5]),
         # Right after a cut, where rows of one stamp stood, a move shows nowhere.
