@@ -106,6 +106,8 @@ def test_runs_one_after_the_other(meltano: Meltano, source: Sandbox) -> None:
 def test_shards_at_the_same_time(meltano: Meltano, source: Sandbox) -> None:
     project = Project(meltano, source)
     locations = source.company.location_ids
+    # As the page says: the first command of a project makes Meltano's database.
+    meltano("state", "list")
     with ThreadPoolExecutor(len(locations)) as pool:
         shards = list(pool.map(project.run_shard, locations))
     for location, rows in zip(locations, shards, strict=True):
