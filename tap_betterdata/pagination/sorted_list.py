@@ -213,7 +213,8 @@ class SortedList:
         first = first or self._request("desc", 1)
         newest = self._check_newest(first)
         reading = Reading(newest, until)
-        reading.see(newest.keys, newest.stamps)
+        if self.is_full_table:
+            reading.see(newest.keys, newest.stamps)
         if newest.is_empty:
             yield Batch([], bookmark=self.bookmark)
             return reading
@@ -395,7 +396,7 @@ class SortedList:
         if any(newest.contradicts(keys, stamps) for newest in self._newest_pages):
             msg = "does not sort the whole list"
             raise NotSortedError(msg)
-        if reading is not None:
+        if reading is not None and self.is_full_table:
             reading.see(keys, stamps)
         return keys, stamps
 

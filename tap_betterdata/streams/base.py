@@ -234,8 +234,10 @@ class BetterDataStream(ApiStream):
                     if write_messages:
                         self._write(batch)
                         self._write_state_now_and_then()
+                    else:
+                        # The SDK's batches take them; otherwise it looks at none.
+                        yield from batch
                     counter.increment(len(batch))
-                    yield from batch
                     if self.is_dry_run and batch:
                         break
                 if self.failure is None:
