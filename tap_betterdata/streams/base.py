@@ -25,6 +25,7 @@ from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 from tap_betterdata.output.maps import map_record
 from tap_betterdata.output.rows import RowReader, describe_record
+from tap_betterdata.output.selection import deselected_fields
 from tap_betterdata.output.shared_pages import SharedPages
 from tap_betterdata.output.writer import LineWriter
 from tap_betterdata.pagination.prefetch import Prefetcher
@@ -202,11 +203,9 @@ class BetterDataStream(ApiStream):
             known.add(key)
 
     @override
-    def get_records(
-        self,
-        context: Context | None,  # noqa: ARG002
-    ) -> Iterator[Record]:
+    def get_records(self, context: Context | None) -> Iterator[Record]:
         """Read the stream, record by record."""
+        del context
         for batch in self.batches():
             yield from batch
 
@@ -289,12 +288,7 @@ class BetterDataStream(ApiStream):
     @cached_property
     def deselected(self) -> frozenset[str]:
         """What the catalog leaves out, found once and not for each record."""
-        return frozenset(
-            # Of `properties`, `alertTypes`, `properties`, `expiry` every other one.
-            ".".join(breadcrumb[1::2])
-            for breadcrumb, is_selected in self.mask.items()
-            if breadcrumb and not is_selected
-        ).union(_missing(self.schema, self.effective_schema))
+        return deselected_fields(self.mask, self.schema, self.effective_schema)
 
     @cached_property
     def _is_unmapped(self) -> bool:
@@ -454,18 +448,3 @@ class BetterDataStream(ApiStream):
             # Even if it says nothing new: targets forget it when a record comes.
             self.tap.write_message(StateMessage(self.tap.state))
             self.run.finish()
-
-
-def _missing(
-    schema: Mapping[str, Any], kept: Mapping[str, Any], path: str = ""
-) -> Iterator[str]:
-    """Yield the fields of a schema that another one lacks, such as `channels.atp`."""
-    for name, declared in schema["properties"].items():
-        if name not in kept.get("properties", {}):
-            yield f"{path}{name}"
-            continue
-        inner = declared.get("items", declared)
-        if "properties" in inner:
-            other = kept["properties"][name]
-            other = other.get("items", inner) if "items" in declared else other
-            yield from _missing(inner, other, f"{path}{name}.")
