@@ -262,9 +262,7 @@ def locations(bench: Bench) -> Iterator[Comparison]:
             sides,
             lines=2 * _LOCATIONS * each,
         )
-    # First pages come ahead, the others of a list that has no order one by one: more at
-    # once would gain nothing within the key's budget.
-    result.bind("wall", 1 / 3)
+    result.bind("wall", 1 / 5)
     # The items fill their last page, so that one more may be needed to see the end.
     pages = each // _PAGE + 1 + -(-each // _PRODUCTS_PAGE)
     result.bind_requests(_LOCATIONS * (pages + len(_MONTHS)))
