@@ -58,8 +58,6 @@ if TYPE_CHECKING:
 
     from singer_sdk.singerlib import CatalogEntry
 
-# How long a write that goes on may keep a signal from ending the run.
-_WRITE_SECONDS = 3.0
 # Within what time a signal that comes again is the same one.
 _TWICE_SECONDS = 1.0
 # What shells report for a command that a signal ended.
@@ -85,6 +83,8 @@ class TapBetterData(Tap):
     name = "tap-betterdata"
     package_name = "tap-betterdata"
     message_writer_class = LineWriter
+    # How long a write that goes on may keep a signal from ending the run.
+    write_seconds = 3.0
     _is_made = False
     _stopped_at: float | None = None
     _is_ending = False
@@ -380,7 +380,7 @@ class TapBetterData(Tap):
             return
         self._stopped_at = now
         self.run.connection.stop.set()
-        timer = threading.Timer(_WRITE_SECONDS, give_up)
+        timer = threading.Timer(self.write_seconds, give_up)
         timer.daemon = True
         timer.start()
         if isinstance(writer, LineWriter) and writer.writing:

@@ -38,6 +38,9 @@ LOGGER = logging.getLogger(TapBetterData.name)
 class SourceBetterData(TapBetterData):
     """The tap, but what it reads is written as Airbyte's messages."""
 
+    # Whoever stops a source has stopped reading it.
+    write_seconds = 0.3
+
     def __init__(
         self, writer: AirbyteWriter, config: Mapping[str, Any], **kwargs: Any
     ) -> None:
