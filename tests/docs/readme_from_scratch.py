@@ -91,12 +91,12 @@ def test_the_readme_works_from_the_first_to_the_last_line(
             path = copy / block.detail
             path.write_text(json.dumps({**shown, **own}), encoding="utf-8")
     demo, *rest = [block.text for block in BLOCKS if block.mark == "run"]
-    said = shell([demo], copy, env)
+    said = shell(demo, copy, env, SECONDS)
     assert f"{copy}/output/sandbox/csv" in said
     env["TAP_BETTERDATA_API_URL"] = sandbox.url
     loading = [text for text in rest if "postgres.json" in text]
     # What comes with a state can be run again and again.
-    shell([*rest, *loading], copy, env)
+    shell("\n".join([*rest, *loading]), copy, env, SECONDS)
     for name in ("inventory.csv", "output/prod/csv/inventory.csv"):
         with (copy / name).open(encoding="utf-8", newline="") as lines:
             assert len(list(csv.DictReader(lines))) == 60, name

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.docs.pages import DOCS, README, blocks
-from tests.e2e.commands import SECONDS
+from tests.e2e.commands import shell
 from tests.e2e.truth import expected_keys, keys_of
 
 if TYPE_CHECKING:
@@ -62,19 +61,8 @@ def test_a_second_run_leaves_every_row(
         if block.mark == "file":
             (folder / block.detail).write_text(block.text, encoding="utf-8")
     expected = expected_keys(sandbox.company, PERIODS)
-    words = ["-euo", "pipefail", "-c", way.replace("/srv/betterdata", str(folder))]
     for _ in range(2):
-        done = subprocess.run(  # noqa: S603 - the commands are the docs'
-            ["/bin/bash", *words],
-            stdin=subprocess.DEVNULL,
-            cwd=folder,
-            env=env,
-            capture_output=True,
-            check=False,
-            encoding="utf-8",
-            timeout=SECONDS,
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+        shell(way.replace("/srv/betterdata", str(folder)), folder, env)
         assert keys_in(folder) == expected
 
 

@@ -11,6 +11,7 @@ import yaml
 
 import dev
 from tests.docs.pages import PAGES, Block, blocks
+from tests.e2e import commands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,22 +48,11 @@ LEFT = {
 
 def run(block: Block, folder: Path, env: dict[str, str]) -> None:
     """Run a block as a reader would; it must succeed."""
-    words = {
-        "sh": ["bash", "-euo", "pipefail", "-c", block.text],
-        "python": [sys.executable, "-c", block.text],
-    }
-    done = subprocess.run(  # noqa: S603 - the blocks are the docs'
-        words[block.language],
-        stdin=subprocess.DEVNULL,
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-        timeout=SECONDS,
-    )
-    output = done.stdout[-3000:] + done.stderr[-6000:]
-    assert done.returncode == 0, f"{block}\n{block.text}\n{output}"
+    if block.language == "sh":
+        commands.shell(block.text, folder, env, SECONDS)
+    else:
+        words = (sys.executable, "-c", block.text)
+        commands.run(*words, cwd=folder, env=env, seconds=SECONDS)
 
 
 def add(block: Block, folder: Path) -> None:

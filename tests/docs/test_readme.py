@@ -37,12 +37,12 @@ def test_about_shows_what_is_said_of_it(
 ) -> None:
     (block,) = (block for block in BLOCKS if "--about" in block.text)
     markdown, as_json = block.text.splitlines()
-    table = shell([markdown], tmp_path, with_tap())
+    table = shell(markdown, tmp_path, with_tap())
     for name, schema in own_settings.items():
         (line,) = (x for x in table.splitlines() if x.startswith(f"| {name} |"))
         assert str(schema.get("default")) in line
         assert line.split(" | ")[-1].strip(" |")
-    shown = json.loads(shell([as_json], tmp_path, with_tap()))
+    shown = json.loads(shell(as_json, tmp_path, with_tap()))
     assert shown == about
     limits = shown["settings"]["properties"]
     numbers = [name for name in own_settings if "integer" in limits[name]["type"]]

@@ -30,7 +30,10 @@ def clean_env(**extra: str) -> dict[str, str]:
 
 
 def run(
-    *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None
+    *words: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    seconds: int = SECONDS,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command that must succeed.
 
@@ -38,6 +41,7 @@ def run(
         *words: The command and its arguments.
         cwd: Where it runs.
         env: Its environment; a clean one if left out.
+        seconds: How long it may take.
 
     Returns:
         Its output.
@@ -51,7 +55,7 @@ def run(
         check=False,
         text=True,
         encoding="utf-8",
-        timeout=SECONDS,
+        timeout=seconds,
     )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-10000:]
     return done
@@ -110,16 +114,9 @@ def logs(folder: Path) -> str:
     return "\n---\n".join(text[-5000:] for text in texts)
 
 
-def shell(blocks: list[str], folder: Path, env: dict[str, str]) -> str:
-    """Run blocks of commands in one shell, as a reader would."""
-    done = subprocess.run(  # noqa: S603 - the words are the README's
-        ["/bin/bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
-        stdin=subprocess.DEVNULL,
-        cwd=folder,
-        env=env,
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    return done.stdout
+def shell(
+    script: str, folder: Path, env: Mapping[str, str], seconds: int = SECONDS
+) -> str:
+    """Run commands in one shell, as a reader would; return what they say."""
+    words = ("/bin/bash", "-euo", "pipefail", "-c", script)
+    return run(*words, cwd=folder, env=env, seconds=seconds).stdout
