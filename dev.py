@@ -14,7 +14,7 @@
     python3 dev.py airbyte [ARGS...]  the source with Airbyte's own libraries
     python3 dev.py bench [ARGS...]  measure the tap against others; ARGS choose what
     python3 dev.py airflow          run the example for Airflow against the sandbox
-    python3 dev.py check            coverage, transform, lint, checks, docs, check-lock
+    python3 dev.py check            what CI runs, and how much the tests reach
     python3 dev.py lock [ARGS...]   pin the dependencies anew; ARGS go to uv
     python3 dev.py check-lock       are requirements/ as lock made them?
 
@@ -764,7 +764,8 @@ def build(_arguments: list[str]) -> None:
 def check(arguments: list[str]) -> None:
     """Run what CI runs."""
     coverage(arguments)
-    transform([])
+    for command in (readme, airflow, airbyte, transform):
+        command([])
     lint([])
     checks([])
     docs([])
