@@ -12,20 +12,20 @@ import subprocess
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import airbyte  # type: ignore[import-not-found]
+import airbyte
 import pytest
-from airbyte.caches import DuckDBCache  # type: ignore[import-not-found]
-from airbyte.exceptions import (  # type: ignore[import-not-found]
+from airbyte.caches import DuckDBCache
+from airbyte.exceptions import (
     AirbyteConnectorFailedError,
 )
-from airbyte_cdk import models as cdk  # type: ignore[import-not-found]
-from airbyte_cdk.test.standard_tests import (  # type: ignore[import-not-found]
+from airbyte_cdk import models as cdk
+from airbyte_cdk.test.standard_tests import (
     _catalog_checks,
     _read_assertions,
     _spec_lint,
 )
-from airbyte_protocol.models import AirbyteMessage  # type: ignore[import-not-found]
-from pydantic import BaseModel  # type: ignore[import-not-found]
+from airbyte_protocol.models import AirbyteMessage
+from pydantic import BaseModel
 
 import dev
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from urllib3.util import connection
 
 from tap_betterdata.api import session as session_module
 from tap_betterdata.api.errors import LimitedError
@@ -164,13 +165,13 @@ def test_connections_are_kept(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    connect = requests.packages.urllib3.util.connection.create_connection  # type: ignore[attr-defined]
+    connect = connection.create_connection
 
     def count(*args: Any, **kwargs: Any) -> Any:
         opened.append(args)
         return connect(*args, **kwargs)
 
-    monkeypatch.setattr("urllib3.util.connection.create_connection", count)
+    monkeypatch.setattr(connection, "create_connection", count)
     sandbox.faults.add(500, nth=3)
     with open_session() as session:
         for _ in range(6):

@@ -207,12 +207,12 @@ class DuckDb(Warehouse):
         return other
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Postgres(Warehouse):
     """A database on the tests' server."""
 
     target = "postgres"
-    database: Database = None  # type: ignore[assignment] # it is always given
+    database: Database
 
     @property
     def config(self) -> Row:
