@@ -14,7 +14,7 @@ import requests
 from singer_sdk.authenticators import BearerTokenAuthenticator
 from singer_sdk.exceptions import RetriableAPIError
 from singer_sdk.streams import RESTStream
-from singer_sdk.streams.rest import HTTPRequest, PageContext
+from singer_sdk.streams.rest import PageContext
 
 from tap_betterdata.api.answers import (
     MalformedResponseError,
@@ -113,13 +113,6 @@ class ApiStream(RESTStream[int]):
         """What the tap calls itself."""
         name = f"{self.tap.name}/{self.tap.plugin_version}"
         return str(self.config.get("user_agent") or name)
-
-    @override
-    def get_http_request(self, *, page: PageContext[int]) -> HTTPRequest:
-        """Make a request; its parameters come with the context."""
-        request = super().get_http_request(page=page)
-        request.params.update(page.stream_context or {})
-        return request
 
     def check_body(self, body: Mapping[str, Any]) -> None:
         """Check what stands beside the rows; it is asked for again if it is odd.
@@ -221,14 +214,21 @@ class ApiStream(RESTStream[int]):
                 return response
             self.retries += 1
 
-    def _prepare(self, params: Mapping[str, Any]) -> requests.PreparedRequest:
-        request = self.get_http_request(page=PageContext(params, None))
+    @cached_property
+    def _bare_request(self) -> requests.PreparedRequest:
+        """The endpoint's request without parameters: nothing else differs.
+
+        To make all of it anew for each page takes a tenth of the tap's CPU time.
+        """
+        request = self.get_http_request(page=PageContext(None, None))
         return self.build_prepared_request(
-            method=request.method,
-            url=request.url,
-            params=request.encode_params(),
-            headers=request.headers,
+            method=request.method, url=request.url, headers=request.headers
         )
+
+    def _prepare(self, params: Mapping[str, Any]) -> requests.PreparedRequest:
+        request = self._bare_request.copy()
+        request.prepare_url(str(request.url), dict(params))
+        return request
 
     @override
     def validate_response(self, response: requests.Response) -> None:
