@@ -82,6 +82,18 @@ class PeriodicStream(LocatedStream):
     def read_period(self, partition: Partition) -> RowsPage:
         """Ask for one period: `locationId`, `fromDate` and `toDate`."""
 
+    @override
+    def begin(self, partition: Partition, *, is_ahead: bool) -> RowsPage:
+        """Ask for the period: there is no more to it."""
+        del is_ahead
+        return self.read_period(partition)
+
+    @override
+    def pages_from(self, partition: Partition, begun: RowsPage) -> Iterator[RowsPage]:
+        """Return its one answer."""
+        del partition
+        return iter([begun])
+
     @property
     @override
     def is_part(self) -> bool:
@@ -105,8 +117,7 @@ class PeriodicStream(LocatedStream):
         ordered = [partitions[key] for key in sorted(partitions)]
         self.least_requests += len(ordered)
         self.run.progress.begin(self.name, len(ordered))
-        pages = self.pages_of(ordered, self.read_period, lambda _, page: iter([page]))
-        for done, page in enumerate(pages, 1):
+        for done, page in enumerate(self.pages_of(ordered), 1):
             self.run.progress.step(
                 self.name,
                 done=done,
