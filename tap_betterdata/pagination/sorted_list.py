@@ -32,7 +32,7 @@ from tap_betterdata.pagination.page import (
     earlier,
 )
 from tap_betterdata.pagination.prefetch import Prefetch, Prefetcher
-from tap_betterdata.pagination.reading import Newest, Reading
+from tap_betterdata.pagination.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -45,9 +45,12 @@ MOST_READINGS = 20
 # What a list may cost beyond its pages where nothing else is said: as much again, for
 # one that was imported a moment ago must be read twice, and some for a small one.
 LEAST_EXTRA = 10
-# Pages of rows that came before are met again after a large move, but no more of them
+# Rows that came before are met again after a large move, but no more pages of them
 # than were read, and some.
 MOST_BARREN = 20
+
+
+_SORTS_A_PART = "does not sort the whole list"
 
 
 class PageSizeError(Exception):
@@ -103,7 +106,7 @@ class SortedList:
     requests: int = field(default=0, init=False)
     extra: int = field(default=0, init=False)
     doubts: list[str] = field(default_factory=list, init=False)
-    _newest_pages: list[Newest] = field(default_factory=list, init=False)
+    _readings: list[Reading] = field(default_factory=list, init=False)
     # While extra requests are made: how many of them are left.
     _allowance: int | None = field(default=None, init=False)
 
@@ -151,21 +154,15 @@ class SortedList:
         is_whole = self.bookmark is None
         is_first = not self.sent.keys
         reading = yield from self._read_newest_end(self.bookmark, first)
-        is_counted = is_first and self._is_counted(reading.newest)
+        # What came in since is newer than `settled` and not on the first page.
+        came = self.sent.settled_keys + reading.newer_than(reading.settled)
+        is_counted = is_first and (reading.is_whole or came == reading.total)
         if self.is_full_table:
             yield from self._read_until_exact(reading, is_exact=is_counted)
         elif is_whole and not is_counted:
             # Rows may have gone to the newest end before they were reached.
             with suppress(ExtraSpentError):
                 yield from self._read_again(reading)
-
-    def _is_counted(self, newest: Newest) -> bool:
-        """Say whether the rows that came are as many as there were at the beginning.
-
-        What came in since is newer than `settled` and not on the first page.
-        """
-        came = self.sent.settled_keys + newest.unsettled
-        return newest.is_whole or came == newest.total
 
     def _read_until_exact(self, reading: Reading, *, is_exact: bool) -> Iterator[Batch]:
         """Read the newest end over and over, until all rows of one moment have come."""
@@ -177,9 +174,8 @@ class SortedList:
                 reading = yield from self._read_again(before)
             except ExtraSpentError:
                 break
-            came, total = len(self.sent.keys), reading.newest.total
             is_exact = reading.is_one_answer or (
-                reading.repeats(before) and came == total
+                reading.repeats(before) and len(self.sent.keys) == reading.total
             )
         if not is_exact:
             self.doubts.append(
@@ -189,23 +185,23 @@ class SortedList:
 
     def _read_again(self, before: Reading) -> Generator[Batch, None, Reading]:
         """Read what came to the newest end since a reading began."""
-        pages = count_pages(before.newest.total, self.size)
+        pages = count_pages(before.total, self.size)
         allowed = pages + LEAST_EXTRA if self.max_extra is None else self.max_extra
         begun = self.requests
         self._allowance = allowed - self.extra
         try:
-            reading = yield from self._read_newest_end(before.newest.settled)
+            reading = yield from self._read_newest_end(before.settled)
+            missing = reading.total - len(self.sent.keys)
+            if missing > 0 and not reading.is_one_answer:
+                # Some may have changed twice, and will come. Or they are not where
+                # they should be.
+                self._check_newest_end(reading)
         finally:
             self._allowance = None
             self.extra += self.requests - begun
-        came, total = len(self.sent.keys), reading.newest.total
-        if came < total and reading.is_one_answer:
-            msg = f"leaves out at least {total - came} of {total} rows when it sorts"
+        if missing > 0 and reading.is_one_answer:
+            msg = f"leaves out at least {missing} of {reading.total} rows when it sorts"
             raise NotSortedError(msg)
-        if came < total:
-            # Some may have changed twice, and will come. Or they are not where they
-            # should be.
-            self._check_newest_end(reading.newest)
         return reading
 
     def _read_newest_end(
@@ -213,30 +209,30 @@ class SortedList:
     ) -> Generator[Batch, None, Reading]:
         """Read down to a bookmark, or the whole list if there is none."""
         first = first or self._request("desc", 1)
-        newest = self._check_newest(first)
-        reading = Reading(newest, until)
-        if self.is_full_table:
-            reading.see(newest.keys, newest.stamps)
-        if newest.is_empty:
+        reading = self._check_newest(first, until)
+        if not reading.keys:
             yield Batch([], bookmark=self.bookmark)
             return reading
-        self.sent.begin(newest.settled)
-        self._newest_pages.append(newest)
-        rows = self._unsent(first, newest.keys, newest.stamps, until)
+        if self.is_full_table:
+            reading.see(reading.keys, reading.stamps)
+        self.sent.begin(reading.settled)
+        self._readings.append(reading)
+        rows = self._unsent(first, reading.keys, reading.stamps, until)
         if reading.is_one_answer:
             # Before anything can go wrong: they count as sent from now on.
             yield Batch(rows, bookmark=self.bookmark)
-            if not (newest.is_whole or self.proof.is_set()):
+            if not (reading.is_whole or self.proof.is_set()):
                 # One look in a run whether the order is turned if that is asked for.
                 self._check(self._request("asc", 1), None)
         else:
-            left = newest.total - newest.ahead
-            checkpoint = Checkpoint(newest.settled, left)
+            # Rows of one stamp may stand on both sides of the page's end.
+            left = reading.total - reading.newer_than(reading.oldest)
+            checkpoint = Checkpoint(reading.settled, left)
             yield Batch(rows, checkpoint, self.bookmark)
-            yield from self._go_down(left, newest.settled, until, reading)
-        if not newest.is_whole:
+            yield from self._go_down(left, reading.settled, until, reading)
+        if not reading.is_whole:
             self.proof.set()
-        self.bookmark = newest.settled
+        self.bookmark = reading.settled
         return reading
 
     # One way down
@@ -266,13 +262,10 @@ class SortedList:
         checkpoint = Checkpoint(settled, left)
         number = count_pages(left, self.size)
         # Those that came on the page with the newest rows may come once more.
-        expected = set(reading.newest.keys) if reading else set()
+        expected = set(reading.keys) if reading else set()
         sequential = until is not None or self.prefetcher.executor is None
         ahead: Prefetch[int, Page] | None = None
         first_newest = previous = None
-        # Where all rows came before, as in a second reading, that tells nothing.
-        barren = -1 if len(self.sent.keys) > len(expected) else 0
-        fruitful = known_total = 0
         try:
             while number > 0:
                 page = self._request("asc", number, ahead)
@@ -280,7 +273,7 @@ class SortedList:
                 total = page.total or 0
                 is_filled = total >= number * self.size
                 if is_filled and reading and number == count_pages(left, self.size):
-                    self._check_last(stamps, reading.newest)
+                    self._check_last(stamps, reading)
                 known = len(self.sent.keys)
                 rows = self._unsent(page, keys, stamps, until)
                 again = len(keys) - (len(self.sent.keys) - known)
@@ -290,14 +283,6 @@ class SortedList:
                     or again > len(expected.intersection(keys))
                 )
                 expected.difference_update(keys)
-                if barren >= 0:
-                    # What is deleted meanwhile draws rows that came before nearer.
-                    is_new = again < len(keys) or total < known_total
-                    barren = 0 if is_new else barren + 1
-                    known_total, fruitful = total, fruitful + (not barren)
-                if barren > fruitful + MOST_BARREN:
-                    msg = "gives the same rows on page after page"
-                    raise NotSortedError(msg)
                 if has_moved:
                     sequential = True
                     self._throw_away(ahead)
@@ -312,6 +297,7 @@ class SortedList:
                 yield Batch(rows[::-1], checkpoint, self.bookmark)
                 if is_safe and until is not None and stamps[0] <= until:
                     return
+                self._check_repetition()
                 number -= 1
                 previous = stamps[0]
                 first_newest = first_newest or stamps[-1]
@@ -365,66 +351,73 @@ class SortedList:
 
     # The server is checked, not believed
 
-    def _check_newest(self, page: Page) -> Newest:
-        """Read what the page with the newest rows says."""
+    def _check_newest(self, page: Page, until: datetime | None = None) -> Reading:
+        """Begin a reading with the page that has the newest rows."""
         stamps, keys = self.fields.stamps(page), self.fields.keys(page)
-        if page.total is None:
-            msg = "gives no total"
-            raise NotSortedError(msg)
+        total = self._total(page)
         if stamps != sorted(stamps, reverse=True):
             msg = "does not sort the newest rows first"
             raise NotSortedError(msg)
-        if len(keys) < page.total and stamps[:1] in ([], [NEVER]):
+        if len(keys) < total and stamps[:1] in ([], [NEVER]):
             msg = "gives no rows, or none with a time stamp, where the newest should be"
             raise NotSortedError(msg)
-        if len(keys) < min(self.size, page.total):
+        if len(keys) < min(self.size, total):
             self.size = len(keys)
         before = earlier(page.date, self.lookback)
-        return Newest(keys, stamps, page.total, min([before, *stamps[:1]]))
+        return Reading(keys, stamps, total, min([before, *stamps[:1]]), until)
 
     def _check(
         self, page: Page, reading: Reading | None
     ) -> tuple[list[str], list[datetime]]:
         """Return keys and stamps of a page of the oldest rows, if it is in order."""
         stamps, keys = self.fields.stamps(page), self.fields.keys(page)
-        if page.total is None:
-            msg = "gives no total"
-            raise NotSortedError(msg)
-        expected = min(self.size, max(page.total - (page.number - 1) * self.size, 0))
+        before = (page.number - 1) * self.size
+        expected = min(self.size, max(self._total(page) - before, 0))
         if len(keys) != expected:
             raise PageSizeError(len(keys), expected)
         if stamps != sorted(stamps):
             msg = "does not sort the oldest rows first"
             raise NotSortedError(msg)
-        if any(newest.contradicts(keys, stamps) for newest in self._newest_pages):
-            msg = "does not sort the whole list"
-            raise NotSortedError(msg)
+        if any(other.contradicts(keys, stamps) for other in self._readings):
+            raise NotSortedError(_SORTS_A_PART)
         if reading is not None and self.is_full_table:
             reading.see(keys, stamps)
         return keys, stamps
 
-    def _check_last(self, stamps: list[datetime], newest: Newest) -> None:
-        """Check that the last page of the oldest rows meets the page of the newest."""
-        if stamps[-1] < newest.oldest <= newest.settled:
-            msg = "does not sort the whole list"
+    def _total(self, page: Page) -> int:
+        if page.total is None:
+            msg = "gives no total"
             raise NotSortedError(msg)
+        return page.total
 
-    def _check_newest_end(self, newest: Newest) -> None:
+    def _check_last(self, stamps: list[datetime], reading: Reading) -> None:
+        """Check that the last page of the oldest rows meets the page of the newest."""
+        if stamps[-1] < reading.oldest <= reading.settled:
+            raise NotSortedError(_SORTS_A_PART)
+
+    def _check_newest_end(self, newest: Reading) -> None:
         """Check that the newest rows are the last ones if the oldest come first.
 
         Rows without a time stamp that come last in both orders would be left out.
         """
         for _ in range(2):
-            if newest.is_empty:
+            if not newest.keys:
                 return
-            page = self._request("asc", count_pages(newest.total, self.size))
-            _, stamps = self._check(page, None)
-            if not page.total or stamps[-1:] >= [newest.oldest]:
+            last = self._request("asc", count_pages(newest.total, self.size))
+            _, stamps = self._check(last, None)
+            if not last.total or stamps[-1:] >= [newest.oldest]:
                 self.proof.set()
                 return
             # Unless something went away since, or came in with a late stamp.
             is_late = newest.oldest > newest.settled and stamps[-1:] > [NEVER]
-            if page.total >= newest.total and not is_late:
+            if last.total >= newest.total and not is_late:
                 msg = "does not put the newest rows last when the oldest come first"
                 raise NotSortedError(msg)
             newest = self._check_newest(self._request("desc", 1))
+
+    def _check_repetition(self) -> None:
+        """Check that what is asked for still brings something."""
+        filled = count_pages(len(self.sent.keys), self.size)
+        if self.requests - self.extra > 2 * filled + MOST_BARREN:
+            msg = "gives the same rows on page after page"
+            raise NotSortedError(msg)
