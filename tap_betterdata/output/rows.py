@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from tap_betterdata.api.decoding import EXACT
 from tap_betterdata.api.errors import ValueUnreadableError, name_some
 from tap_betterdata.api.redaction import quote, redact
-from tap_betterdata.state.bookmarks import (
-    are_dates,
-    are_normal_stamps,
-    normalize_stamp,
-)
+from tap_betterdata.state.stamps import are_dates, are_normal_stamps, normalize_stamp
 
 if TYPE_CHECKING:
     import logging

@@ -14,7 +14,7 @@ from singer_sdk.singerlib.json import serialize_json
 
 from tap_betterdata.api.errors import OutputError
 from tap_betterdata.compat import override
-from tap_betterdata.state.bookmarks import write_stamp
+from tap_betterdata.state.stamps import write_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -76,8 +76,6 @@ class PeriodicStream(LocatedStream):
     read: closed means that its last day is over, and that no setting cut it short.
     """
 
-    state_fields = LocatedStream.state_fields | {GRANULARITY, START}
-
     @abstractmethod
     def read_period(self, partition: Partition) -> RowsPage:
         """Ask for one period: `locationId`, `fromDate` and `toDate`."""

@@ -15,7 +15,7 @@ from singer_sdk import typing as th
 from tap_betterdata.api.decoding import MAX_DIGITS, decode
 from tap_betterdata.api.errors import ValueUnreadableError
 from tap_betterdata.output.rows import Row, RowReader
-from tap_betterdata.state.bookmarks import read_stamp
+from tap_betterdata.state.stamps import read_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
