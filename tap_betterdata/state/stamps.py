@@ -25,9 +25,10 @@ def read_stamp(text: object) -> datetime | None:
         return None
     try:
         stamp = msgspec.convert(text, datetime)
-        if stamp.tzinfo is None:
-            return stamp.replace(tzinfo=UTC)
-        return stamp.astimezone(UTC)
+        zone = stamp.tzinfo
+        if zone is UTC:
+            return stamp
+        return stamp.astimezone(UTC) if zone else stamp.replace(tzinfo=UTC)
     except (OverflowError, ValueError):
         return None
 
