@@ -22,26 +22,16 @@ COLUMNS = ("stream", "rows", "requests", "retries", "waited", "time", "exact")
 
 
 class Tally(Protocol):
-    """What a stream counts while it is read.
-
-    Attributes:
-        name: The stream's name.
-        is_flat: Whether its rows are parts of those that the API counts.
-        rows: How many rows were written.
-        requests: How many requests were sent.
-        least_requests: How many they take at least.
-        retries: How many of them were sent again.
-        waited: For how many seconds the budget was waited for.
-        seconds: How long it took, all in all.
-        complete: Whether all was read, exactly.
-    """
+    """What a stream counts while it is read."""
 
     name: str
+    # Whether its rows are parts of those that the API counts.
     is_flat: bool
     rows: int
     requests: int
     least_requests: int
     retries: int
+    # Seconds: for the budget, and all in all.
     waited: float
     seconds: float
     complete: bool
@@ -62,17 +52,9 @@ class Progress:
     """
 
     def __init__(
-        self,
-        *,
-        logger: logging.Logger,
-        rate_limiter: Callable[[], RateLimiter],
+        self, *, logger: logging.Logger, rate_limiter: Callable[[], RateLimiter]
     ) -> None:
-        """Begin; nothing is said yet.
-
-        Args:
-            logger: Where the lines go.
-            rate_limiter: Returns the run's rate limiter.
-        """
+        """Begin; nothing is said yet."""
         self._logger = logger
         self._rate_limiter = rate_limiter
         self._lock = threading.Lock()
@@ -112,12 +94,7 @@ class Progress:
             self._expected, self._lists = lists, {}
 
     def begin(self, what: str, requests: int) -> None:
-        """Say how long a piece of work must take, if that is worth a line.
-
-        Args:
-            what: What is read.
-            requests: How many requests it takes.
-        """
+        """Say how long so many requests must take, if that is worth a line."""
         seconds = self._rate_limiter().seconds_for(requests)
         if seconds >= WORTH_SAYING and self._is_due(self._said):
             self._logger.info(
@@ -132,12 +109,8 @@ class Progress:
     ) -> None:
         """Say how far a piece of work is, unless something was said just now.
 
-        Args:
-            what: What is read.
-            done: How many requests are done.
-            of: How many requests it takes, if that is known.
-            rows: How many rows have come.
-            total: How many rows there are, if that is known.
+        So many requests are done `of` all, and so many rows have come of the `total`,
+        as far as these are known.
         """
         with self._lock:
             before = self._lists.get(what)
@@ -255,14 +228,7 @@ def _cells(tally: Tally) -> tuple[str, ...]:
 
 
 def duration(seconds: float) -> str:
-    """Say a length of time as people do.
-
-    Args:
-        seconds: The time.
-
-    Returns:
-        Such as `40 s`, `25 min` or `1 h 20 min`.
-    """
+    """Say a length of time as people do: `40 s`, `25 min` or `1 h 20 min`."""
     if round(seconds) < _MINUTE:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / _MINUTE), 60)

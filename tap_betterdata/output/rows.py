@@ -69,7 +69,7 @@ class RowReader:
         self._stream = stream
         self._keys = tuple(keys)
         self._logger = logger
-        self._deselected = frozenset(deselected)
+        self._deselected = deselected
         # Fields whose values were sent as null, fields that the schema doesn't know,
         # and of these the ones that are still to be named.
         self._warned: set[str] = set()

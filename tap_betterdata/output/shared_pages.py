@@ -27,28 +27,14 @@ class SharedPages(Generic[T]):
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
 
     def fill(self, answers: Iterable[T]) -> Iterator[T]:
-        """Pass answers on, and keep them as long as there is room.
-
-        Args:
-            answers: Objects that JSON can hold.
-
-        Yields:
-            The same answers.
-        """
+        """Pass answers on, and keep them as long as there is room."""
         for answer in answers:
             if self._file is not None:
                 self._keep(self._file, encode_line(answer))
             yield answer
 
     def read(self) -> Iterator[T]:
-        """Read the answers again.
-
-        Yields:
-            What was kept.
-
-        Raises:
-            StorageError: If not all was kept.
-        """
+        """Read the answers again; a `StorageError` if not all was kept."""
         if self._file is None:
             folder = tempfile.tempdir or "the folders for temporary files"
             msg = (
