@@ -78,24 +78,13 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
 
         `version` is that of the table, if it has one; `extracted`, when they were read.
         """
-        messages = self.envelopes(stream, records, version=version, extracted=extracted)
-        self._write(encode_lines(messages))
-
-    def envelopes(
-        self,
-        stream: str,
-        records: Iterable[dict[str, Any]],
-        *,
-        version: int | None,
-        extracted: datetime,
-    ) -> list[dict[str, Any]]:
-        """Put each record into a message, as for `write_records`."""
         beside: dict[str, Any] = {} if version is None else {"version": version}
         beside["time_extracted"] = write_stamp(extracted)
-        return [
+        messages = [
             {"type": "RECORD", "stream": stream, "record": record, **beside}
             for record in records
         ]
+        self._write(encode_lines(messages))
 
     def _write(self, lines: bytes) -> None:
         self._bytes += len(lines)
