@@ -54,7 +54,7 @@ class Bookmarks:
 
     def get(self, location: str | None) -> str | None:
         """Return a location's bookmark, or that of all locations if that is later."""
-        values = [place.get(_VALUE) for place in self._places(location)]
+        values = [place.get(_VALUE) for place in (self.state, self._place(location))]
         return max(filter(None, values), key=_moment, default=None)
 
     def reached(self, location: str | None, order: str) -> tuple[datetime | None, bool]:
@@ -64,7 +64,7 @@ class Bookmarks:
         """
         found = [
             (_moment(place[_VALUE]), ORDER not in place)
-            for place in self._places(location)
+            for place in (self.state, self._place(location))
             if place.get(_VALUE) and place.get(ORDER, order) == order
         ]
         return max(found, default=(None, False))
@@ -103,9 +103,6 @@ class Bookmarks:
     def noted(self, location: str | None, name: str) -> Any:
         """Return what is kept beside a bookmark, or None."""
         return self._place(location).get(name)
-
-    def _places(self, location: str | None) -> list[MutableMapping[str, Any]]:
-        return [self.state, self._place(location)]
 
     def _place(
         self, location: str | None, *, make: bool = False

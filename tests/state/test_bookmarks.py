@@ -34,7 +34,8 @@ def test_a_fraction_comes_after_the_whole_second() -> None:
     bookmarks = Bookmarks({})
     bookmarks.advance(None, KEY, whole)
     bookmarks.advance(None, KEY, later)
-    assert bookmarks.get(None) == later
+    bookmarks.advance("loc_001", KEY, whole)
+    assert bookmarks.get(None) == bookmarks.get("loc_001") == later
 
 
 @given(st.lists(moments, min_size=1), zones)
@@ -179,6 +180,7 @@ def test_bookmarks_that_can_be_read(state: dict[str, Any]) -> None:
         {"partitions": [place("2024-03-15")]},
         {"partitions": [place("2024-03-15", context={"locationId": 1})]},
         {"partitions": [place("2024-03-15", context={"location": "loc_001"})]},
+        {"partitions": [place("2024-03-15", context={"locationId": "x", "page": 3})]},
         {"partitions": [place("soon", context={"locationId": "loc_001"})]},
         {"locations": "loc_001"},
         {"locations": None},
