@@ -104,13 +104,10 @@ class Progress:
                 duration(seconds),
             )
 
-    def step(
-        self, what: str, *, done: int, of: int | None, rows: int, total: int | None
-    ) -> None:
-        """Say how far a piece of work is, unless something was said just now.
+    def step(self, what: str, *, done: int, of: int | None, total: int | None) -> None:
+        """Note how far a list is, and say so unless something was said just now.
 
-        So many requests are done `of` all, and so many rows have come of the `total`,
-        as far as these are known.
+        So many requests are done `of` all, for so many rows, as far as these are known.
         """
         with self._lock:
             before = self._lists.get(what)
@@ -118,16 +115,8 @@ class Progress:
             most = max(done, before.done if before else 0)
             to_do = 0 if of is None else max(of - most, 0)
             self._lists[what] = _List(most, to_do, total)
-        if self._is_due(max(self._said, self._started)):
-            limiter = self._rate_limiter()
-            said = (
-                f"{what}: {done}{_of(of)} requests done, {rows}{_of(total)} rows; "
-                f"{limiter.used} requests used in this run"
-            )
-            if of is not None:
-                least = duration(limiter.seconds_for(max(of - done, 0)))
-                said += f"; at least {least} to go as the budget allows"
-            self._logger.info("%s.", said)
+        if self._tally and self._is_due(max(self._said, self._started)):
+            self._logger.info("%s.", self.line())
 
     def sum_up(self, tallies: Iterable[Tally]) -> None:
         """Say what each stream cost."""
@@ -163,7 +152,7 @@ class Progress:
         return True
 
     def line(self) -> str:
-        """Say how far the stream is, for the terminal."""
+        """Say how far the stream is."""
         tally = self._tally
         if tally is None:
             return ""
@@ -209,10 +198,6 @@ def _open_terminal(line: Callable[[], str]) -> Terminal | None:
     except ImportError:
         return None
     return Terminal.open(line)
-
-
-def _of(number: int | None) -> str:
-    return "" if number is None else f" of {number}"
 
 
 def _cells(tally: Tally) -> tuple[str, ...]:

@@ -299,7 +299,6 @@ class PagedStream(PartitionedStream):
             describe_request(self.name, partition),
             done=done,
             of=None if order and not is_whole else pages,
-            rows=min(done * limit, page.total or done * limit),
             total=page.total if is_whole else None,
         )
         return page

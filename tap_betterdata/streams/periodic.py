@@ -105,13 +105,8 @@ class PeriodicStream(LocatedStream):
         self.run.progress.begin(self.name, len(ordered))
         pages = self.pages_of(ordered, self.read_period, lambda _, page: iter([page]))
         for done, page in enumerate(pages, 1):
-            self.run.progress.step(
-                self.name,
-                done=done,
-                of=len(ordered),
-                rows=done,
-                total=len(ordered),
-            )
+            total = len(ordered)
+            self.run.progress.step(self.name, done=done, of=total, total=total)
             yield page
 
     @override
