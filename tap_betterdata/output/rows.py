@@ -130,12 +130,12 @@ class RowReader:
                 if record.get(key) is None:
                     raise _missing_key(key)
         except _UnreadableError as error:
-            named = describe_record(row, self._keys)
+            path, value, wanted = error.args
             msg = (
-                f"{self._stream}: the record with {named} holds "
-                f"{quote(error.value)} in the field {error.field}, which is not "
-                f"{error.wanted}. Nothing is guessed: have the value mended in Better "
-                "Data, or deselect the field."
+                f"{self._stream}: the record with {describe_record(row, self._keys)} "
+                f"holds {quote(value)} in the field {path}, which is not {wanted}. "
+                "Nothing is guessed: have the value mended in Better Data, or deselect "
+                "the field."
             )
             raise ValueUnreadableError(msg) from None
         return record
@@ -270,13 +270,7 @@ def elements(row: Row, name: str, where: str) -> list[Row]:
 
 
 class _UnreadableError(Exception):
-    """A value that can't be read; the reader adds which record it is in."""
-
-    def __init__(self, field: str, value: object, wanted: str) -> None:
-        super().__init__(field)
-        self.field = field
-        self.value = value
-        self.wanted = wanted
+    """What can't be read: a field's path, its value, and what is wanted of it."""
 
 
 def _missing_key(key: str) -> _UnreadableError:
