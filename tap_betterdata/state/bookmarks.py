@@ -213,7 +213,7 @@ def check_state(stream: str, state: Any, key: str | None) -> list[str]:
     """
     try:
         checked = msgspec.convert(state, _StreamState)
-    except msgspec.ValidationError as error:
+    except ValueError as error:
         raise _state_error(redact(str(error)), stream) from error
     for place in (checked, *checked.partitions):
         if place.replication_key_value and place.replication_key != key:

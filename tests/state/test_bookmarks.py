@@ -186,6 +186,7 @@ def test_bookmarks_that_can_be_read(state: dict[str, Any]) -> None:
         {"locations": None},
         {"locations": [1]},
         {"locations_as_of": "soon"},
+        {"order": "\ud800"},
     ],
 )
 def test_bookmarks_of_another_shape(state: object) -> None:
