@@ -245,16 +245,14 @@ class TapBetterData(Tap):
         bookmarks = read_bookmarks(state)
         for name, stream in self.streams.items():
             if name in bookmarks and isinstance(stream, BetterDataStream):
-                unknown = check_state(
-                    name, bookmarks[name], stream.state_fields, stream.replication_key
-                )
+                unknown = check_state(name, bookmarks[name], stream.replication_key)
                 stream.recall(bookmarks[name])
                 if unknown:
                     self.logger.warning(
                         "The state of %s holds fields that mean nothing to this "
                         "version: %s. They are left alone.",
                         name,
-                        ", ".join(sorted(set(unknown))),
+                        ", ".join(unknown),
                     )
         for name in bookmarks.keys() - self.streams.keys():
             if not isinstance(bookmarks[name], dict):

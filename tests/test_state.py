@@ -15,7 +15,7 @@ import time_machine
 from tap_betterdata.sandbox import Sandbox, company
 from tap_betterdata.sandbox.sorting import sort_records
 from tap_betterdata.state import pace
-from tap_betterdata.state.bookmarks import read_stamp
+from tap_betterdata.state.stamps import read_stamp
 from tests.e2e.truth import KEYS, expected_keys, keys_of
 from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
 

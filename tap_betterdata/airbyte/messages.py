@@ -69,15 +69,15 @@ class AirbyteWriter(LineWriter):
     # Records and states
 
     @override
-    def envelopes(
+    def write_records(
         self,
         stream: str,
         records: Iterable[JsonObject],
         *,
         version: int | None,
         extracted: datetime,
-    ) -> list[JsonObject]:
-        """Put each record into a message; the first ones show that the stream runs."""
+    ) -> None:
+        """Write records in Airbyte's envelope; the first show that the stream runs."""
         del version
         emitted_at = int(extracted.timestamp() * 1000)
         messages: list[JsonObject] = [
@@ -91,7 +91,7 @@ class AirbyteWriter(LineWriter):
         if messages and not self._is_running:
             self._is_running = True
             messages.insert(0, _stream_status(stream, "RUNNING"))
-        return messages
+        self.write(*messages)
 
     @override
     def serialize_message(self, message: Message) -> bytes:

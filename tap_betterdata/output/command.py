@@ -57,11 +57,7 @@ def guard_log() -> None:
 
 
 def prepare(logger: logging.Logger) -> None:
-    """Prepare the process to run a command.
-
-    Raises:
-        SystemExit: If there is nowhere to write to.
-    """
+    """Prepare the process to run a command; it exits if nothing can be written."""
     # At the exit the collector goes through all that was imported, for nothing: a
     # tenth of the time of a short run.
     atexit.register(gc.freeze)
@@ -76,18 +72,7 @@ class LineCommand(SingerCommand):
 
     @override
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the command.
-
-        Args:
-            *args: As for the base class.
-            **kwargs: As for the base class.
-
-        Returns:
-            What the base class returns.
-
-        Raises:
-            SystemExit: At the end; 1 if something went wrong.
-        """
+        """Run the command, and exit; with 1 if something went wrong."""
         prepare(self.logger)
         try:
             return super().main(*args, **kwargs)

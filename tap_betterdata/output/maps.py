@@ -21,11 +21,7 @@ if TYPE_CHECKING:
 def map_record(
     stream_map: StreamMap, record: Row, stream: str, keys: Iterable[str]
 ) -> Row | None:
-    """Map a record; None if the map leaves it out.
-
-    Raises:
-        MapError: If an expression of the map fails, in whatever way.
-    """
+    """Map a record; None if the map leaves it out, a `MapError` if it fails."""
     try:
         return stream_map.transform(record)
     except Exception as error:

@@ -22,26 +22,16 @@ COLUMNS = ("stream", "rows", "requests", "retries", "waited", "time", "exact")
 
 
 class Tally(Protocol):
-    """What a stream counts while it is read.
-
-    Attributes:
-        name: The stream's name.
-        is_flat: Whether its rows are parts of those that the API counts.
-        rows: How many rows were written.
-        requests: How many requests were sent.
-        least_requests: How many they take at least.
-        retries: How many of them were sent again.
-        waited: For how many seconds the budget was waited for.
-        seconds: How long it took, all in all.
-        complete: Whether all was read, exactly.
-    """
+    """What a stream counts while it is read."""
 
     name: str
+    # Whether its rows are parts of those that the API counts.
     is_flat: bool
     rows: int
     requests: int
     least_requests: int
     retries: int
+    # Seconds: for the budget, and all in all.
     waited: float
     seconds: float
     complete: bool
@@ -62,17 +52,9 @@ class Progress:
     """
 
     def __init__(
-        self,
-        *,
-        logger: logging.Logger,
-        rate_limiter: Callable[[], RateLimiter],
+        self, *, logger: logging.Logger, rate_limiter: Callable[[], RateLimiter]
     ) -> None:
-        """Begin; nothing is said yet.
-
-        Args:
-            logger: Where the lines go.
-            rate_limiter: Returns the run's rate limiter.
-        """
+        """Begin; nothing is said yet."""
         self._logger = logger
         self._rate_limiter = rate_limiter
         self._lock = threading.Lock()
@@ -112,12 +94,7 @@ class Progress:
             self._expected, self._lists = lists, {}
 
     def begin(self, what: str, requests: int) -> None:
-        """Say how long a piece of work must take, if that is worth a line.
-
-        Args:
-            what: What is read.
-            requests: How many requests it takes.
-        """
+        """Say how long so many requests must take, if that is worth a line."""
         seconds = self._rate_limiter().seconds_for(requests)
         if seconds >= WORTH_SAYING and self._is_due(self._said):
             self._logger.info(
@@ -127,17 +104,10 @@ class Progress:
                 duration(seconds),
             )
 
-    def step(
-        self, what: str, *, done: int, of: int | None, rows: int, total: int | None
-    ) -> None:
-        """Say how far a piece of work is, unless something was said just now.
+    def step(self, what: str, *, done: int, of: int | None, total: int | None) -> None:
+        """Note how far a list is, and say so unless something was said just now.
 
-        Args:
-            what: What is read.
-            done: How many requests are done.
-            of: How many requests it takes, if that is known.
-            rows: How many rows have come.
-            total: How many rows there are, if that is known.
+        So many requests are done `of` all, for so many rows, as far as these are known.
         """
         with self._lock:
             before = self._lists.get(what)
@@ -145,16 +115,8 @@ class Progress:
             most = max(done, before.done if before else 0)
             to_do = 0 if of is None else max(of - most, 0)
             self._lists[what] = _List(most, to_do, total)
-        if self._is_due(max(self._said, self._started)):
-            limiter = self._rate_limiter()
-            said = (
-                f"{what}: {done}{_of(of)} requests done, {rows}{_of(total)} rows; "
-                f"{limiter.used} requests used in this run"
-            )
-            if of is not None:
-                least = duration(limiter.seconds_for(max(of - done, 0)))
-                said += f"; at least {least} to go as the budget allows"
-            self._logger.info("%s.", said)
+        if self._tally and self._is_due(max(self._said, self._started)):
+            self._logger.info("%s.", self.line())
 
     def sum_up(self, tallies: Iterable[Tally]) -> None:
         """Say what each stream cost."""
@@ -190,7 +152,7 @@ class Progress:
         return True
 
     def line(self) -> str:
-        """Say how far the stream is, for the terminal."""
+        """Say how far the stream is."""
         tally = self._tally
         if tally is None:
             return ""
@@ -238,10 +200,6 @@ def _open_terminal(line: Callable[[], str]) -> Terminal | None:
     return Terminal.open(line)
 
 
-def _of(number: int | None) -> str:
-    return "" if number is None else f" of {number}"
-
-
 def _cells(tally: Tally) -> tuple[str, ...]:
     return (
         tally.name,
@@ -255,14 +213,7 @@ def _cells(tally: Tally) -> tuple[str, ...]:
 
 
 def duration(seconds: float) -> str:
-    """Say a length of time as people do.
-
-    Args:
-        seconds: The time.
-
-    Returns:
-        Such as `40 s`, `25 min` or `1 h 20 min`.
-    """
+    """Say a length of time as people do: `40 s`, `25 min` or `1 h 20 min`."""
     if round(seconds) < _MINUTE:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / _MINUTE), 60)

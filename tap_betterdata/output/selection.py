@@ -13,15 +13,9 @@ def deselected_fields(
     schema: Mapping[str, Any],
     kept: Mapping[str, Any],
 ) -> frozenset[str]:
-    """Return the fields that are not selected, or not in the catalog's own schema.
+    """Return the fields that are not selected, such as `channels.atp`.
 
-    Args:
-        mask: What is selected, by breadcrumb.
-        schema: All that the stream has.
-        kept: The catalog's schema of it.
-
-    Returns:
-        Paths such as `channels.atp`.
+    Those of the stream's schema that are not in the catalog's, `kept`, are not either.
     """
     return frozenset(
         # Of `properties`, `alertTypes`, `properties`, `expiry` every other one.

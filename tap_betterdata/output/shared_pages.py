@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import IO, Any, Generic, TypeVar, cast
 
 from tap_betterdata.api.decoding import decode
@@ -17,62 +16,40 @@ T = TypeVar("T", bound=Mapping[str, Any])
 class SharedPages(Generic[T]):
     """Answers in order, written once and read again; memory stays flat."""
 
+    # It lives as long as this does.
     _file: IO[bytes] | None = None
-
-    def __init__(self) -> None:
-        """Make it empty; its file is gone with it."""
-        self._why = ""
-        with self._noting_errors():
-            # It lives as long as this does.
-            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+    _failure = ""
 
     def fill(self, answers: Iterable[T]) -> Iterator[T]:
-        """Pass answers on, and keep them as long as there is room.
-
-        Args:
-            answers: Objects that JSON can hold.
-
-        Yields:
-            The same answers.
-        """
+        """Pass answers on, and keep them as long as there is room."""
         for answer in answers:
-            if self._file is not None:
-                self._keep(self._file, encode_line(answer))
+            if not self._failure:
+                try:
+                    self._keep(encode_line(answer))
+                except OSError as error:
+                    # What a part of them is good for, nobody can tell.
+                    self._failure, self._file = error.strerror or str(error), None
             yield answer
 
     def read(self) -> Iterator[T]:
-        """Read the answers again.
-
-        Yields:
-            What was kept.
-
-        Raises:
-            StorageError: If not all was kept.
-        """
-        if self._file is None:
+        """Read the answers again; a `StorageError` if not all were kept."""
+        if self._failure:
             folder = tempfile.tempdir or "the folders for temporary files"
             msg = (
                 f"no room in {folder} for the answers that it shares with another "
-                f"stream: {self._why}. Make room there, or set TMPDIR to another "
+                f"stream: {self._failure}. Make room there, or set TMPDIR to another "
                 "folder, then run again"
             )
             raise StorageError(msg)
-        self._file.seek(0)
-        with open(self._file.fileno(), "rb", closefd=False) as lines:
-            for line in lines:
-                yield cast("T", decode(line))
+        if self._file is not None:
+            self._file.seek(0)
+            with open(self._file.fileno(), "rb", closefd=False) as lines:
+                for line in lines:
+                    yield cast("T", decode(line))
 
-    def _keep(self, file: IO[bytes], line: bytes) -> None:
-        with self._noting_errors():
-            left = memoryview(line)
-            while left:
-                left = left[file.write(left) :]
-
-    @contextmanager
-    def _noting_errors(self) -> Iterator[None]:
-        """Give up on an error of the disk: what a part is good for, nobody can tell."""
-        try:
-            yield
-        except OSError as error:
-            self._why = error.strerror or str(error)
-            self._file = None
+    def _keep(self, line: bytes) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        left = memoryview(line)
+        while left:
+            left = left[self._file.write(left) :]

@@ -34,12 +34,7 @@ class Terminal:
     """Standard error, where it is a terminal. The log goes above the line."""
 
     def __init__(self, console: Console, line: Callable[[], str]) -> None:
-        """Draw the line from now on.
-
-        Args:
-            console: Where to.
-            line: Returns what it says now; nothing is drawn where that is nothing.
-        """
+        """Draw from now on what `line` returns; nothing where that is nothing."""
         self._console = console
         self._line = line
         self._text = Text()
@@ -115,7 +110,7 @@ class Terminal:
     def draw(self) -> None:
         """Draw the line as it is now."""
         # Not under the lock: it takes others, which whoever logs may hold.
-        text = _safe(self._line())
+        text = Text(printable(blank(self._line())))
         with self._lock:
             if self._is_open:
                 self._text = text
@@ -143,8 +138,3 @@ class _Above(io.TextIOBase):
 def _is_for_people(record: logging.LogRecord) -> bool:
     """Tell whether a line of the log is not one of those that programs read."""
     return record.name != metrics.METRICS_LOGGER_NAME
-
-
-def _safe(text: str) -> Text:
-    """Make a text that is drawn as it is, whatever is in it."""
-    return Text(printable(blank(text)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,10 +13,10 @@ from singer_sdk.singerlib.json import serialize_json
 
 from tap_betterdata.api.errors import OutputError
 from tap_betterdata.compat import override
-from tap_betterdata.state.bookmarks import write_stamp
+from tap_betterdata.state.stamps import write_stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
 _BROKEN_PIPE_EXIT = 141
@@ -52,34 +51,19 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
 
     @override
     def serialize_message(self, message: Message) -> bytes:
-        """Write a message as a line.
-
-        Args:
-            message: The message.
-
-        Returns:
-            The line, with its end.
-        """
+        """Write a message as a line, with its end."""
         return encode_line(message.to_dict())
 
     @override
     def write_message(self, message: Message) -> None:
-        """Write a message to standard output.
-
-        Args:
-            message: The message.
-        """
+        """Write a message to standard output."""
         line = self.serialize_message(message)
         if isinstance(message, StateMessage):
             self._state_bytes += len(line)
         self._write(line)
 
     def write_messages(self, messages: Iterable[Message]) -> None:
-        """Write messages to standard output, all at once.
-
-        Args:
-            messages: The messages.
-        """
+        """Write messages to standard output, all at once."""
         self._write(encode_lines([message.to_dict() for message in messages]))
 
     def write_records(
@@ -92,54 +76,39 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
     ) -> None:
         """Write RECORD messages to standard output, all at once.
 
-        Args:
-            stream: The stream's name.
-            records: The records.
-            version: The table version that they belong to, if there is one.
-            extracted: When they were read.
+        `version` is that of the table, if it has one; `extracted`, when they were read.
         """
-        messages = self.envelopes(stream, records, version=version, extracted=extracted)
-        self._write(encode_lines(messages))
-
-    def envelopes(
-        self,
-        stream: str,
-        records: Iterable[dict[str, Any]],
-        *,
-        version: int | None,
-        extracted: datetime,
-    ) -> list[dict[str, Any]]:
-        """Put each record into a message, as for `write_records`."""
         beside: dict[str, Any] = {} if version is None else {"version": version}
         beside["time_extracted"] = write_stamp(extracted)
-        return [
+        messages = [
             {"type": "RECORD", "stream": stream, "record": record, **beside}
             for record in records
         ]
+        self._write(encode_lines(messages))
 
     def _write(self, lines: bytes) -> None:
         self._bytes += len(lines)
-        with self._uninterrupted():
-            try:
-                self.put(lines)
-            except BrokenPipeError:
-                _drop_output()
-                # The target has said why itself; this is what shells report.
-                raise SystemExit(_BROKEN_PIPE_EXIT) from None
-            except OSError as error:
-                _drop_output()
-                msg = (
-                    f"Standard output can't be written to ({error.strerror}): make "
-                    "room where it goes, then run again from the last state there"
-                )
-                raise OutputError(msg) from error
+        self.writing = True
+        try:
+            self.put(lines)
+        except BrokenPipeError:
+            _drop_output()
+            # The target has said why itself; this is what shells report.
+            raise SystemExit(_BROKEN_PIPE_EXIT) from None
+        except OSError as error:
+            _drop_output()
+            msg = (
+                f"Standard output can't be written to ({error.strerror}): make room "
+                "where it goes, then run again from the last state there"
+            )
+            raise OutputError(msg) from error
+        finally:
+            self.writing = False
+        if self.on_signal is not None:
+            self.on_signal()
 
     def put(self, lines: bytes) -> None:
-        """Put lines on standard output.
-
-        Raises:
-            OSError: If it takes nothing more.
-        """
+        """Put lines on standard output; an `OSError` if it takes nothing more."""
         # Looked up anew each time: tests and notebooks put others in its place.
         binary = getattr(sys.stdout, "buffer", None)
         if binary is None:
@@ -151,16 +120,6 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
                 left = left[binary.write(left) :]
         sys.stdout.flush()
 
-    @contextmanager
-    def _uninterrupted(self) -> Iterator[None]:
-        self.writing = True
-        try:
-            yield
-        finally:
-            self.writing = False
-        if self.on_signal is not None:
-            self.on_signal()
-
 
 def _drop_output() -> None:
     """Let go of what is still buffered: Python would complain of it at its exit."""
@@ -168,14 +127,7 @@ def _drop_output() -> None:
 
 
 def encode_lines(messages: list[dict[str, Any]]) -> bytes:
-    """Write objects as lines of JSON, with every digit of their numbers.
-
-    Args:
-        messages: The objects.
-
-    Returns:
-        The lines, with their ends.
-    """
+    """Write objects as lines of JSON, with every digit of their numbers."""
     try:
         return _encoder.encode_lines(messages)
     except UnicodeEncodeError:
@@ -183,14 +135,7 @@ def encode_lines(messages: list[dict[str, Any]]) -> bytes:
 
 
 def encode_line(message: Mapping[str, Any]) -> bytes:
-    """Write an object as a line of JSON, with every digit of its numbers.
-
-    Args:
-        message: The object.
-
-    Returns:
-        The line, with its end.
-    """
+    """Write an object as a line of JSON, with every digit of its numbers."""
     try:
         return _encoder.encode(message) + b"\n"
     except UnicodeEncodeError:

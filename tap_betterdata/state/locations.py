@@ -37,11 +37,7 @@ class Locations:
     """
 
     def __init__(self, configured: Sequence[str] | None) -> None:
-        """Begin with what is set.
-
-        Args:
-            configured: The setting `location_ids`, if it is set and not empty.
-        """
+        """Begin with what is set."""
         self.configured = list(dict.fromkeys(configured)) if configured else None
         self.known: set[str] = set()
         self.as_of: str | None = None
@@ -76,17 +72,9 @@ class Locations:
                 self.unusable.add(quote(value))
 
     def is_gone(self, location: str) -> bool:
-        """Tell whether the API knows a location no more, and forget it if so.
+        """Tell whether a location that an endpoint denies is gone; forget it if so.
 
-        An endpoint that says that it doesn't know the location is not enough: the
-        inventory is asked too.
-
-        Args:
-            location: A location that an endpoint doesn't know.
-
-        Returns:
-            Whether an earlier run knew it and the inventory shows nothing of it; never
-            if it is set, or was seen in this run.
+        The inventory is asked too. One that is set, or was seen in this run, never is.
         """
         was_known = location in self.known - self._seen
         if self.configured or not was_known or self.holds_stock(location):
@@ -95,11 +83,7 @@ class Locations:
         return True
 
     def ids(self) -> list[str]:
-        """Return the locations to ask for.
-
-        Returns:
-            Ids: the set ones in the order of the setting, or the known ones in order.
-        """
+        """Return the locations to ask for: as set, or the known ones, sorted."""
         if self.configured:
             return self.configured
         if not self.learned:

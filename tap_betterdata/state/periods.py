@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GRANULARITIES = ("day", "week", "month", "quarter", "year", "range")
+Granularity = Literal["day", "week", "month", "quarter", "year", "range"]
+GRANULARITIES: tuple[Granularity, ...] = get_args(Granularity)
 
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
@@ -23,18 +24,10 @@ class Period:
 
 
 def periods(start: date, end: date, granularity: str) -> Iterator[Period]:
-    """Cut a stretch of days into calendar periods.
+    """Cut a stretch of days into calendar periods, in order and without gaps.
 
-    The first and the last period are cut to the dates. Weeks begin on Monday
-    (ISO 8601).
-
-    Args:
-        start: The first day.
-        end: The last day; nothing is yielded if it lies before `start`.
-        granularity: One of `GRANULARITIES`; `range` is one period over it all.
-
-    Yields:
-        The periods in order of time, without gaps or overlaps.
+    The first and the last one are cut to the dates. Weeks begin on Monday (ISO 8601);
+    `range` is one period over it all.
     """
     first = start
     while first <= end:
@@ -44,40 +37,17 @@ def periods(start: date, end: date, granularity: str) -> Iterator[Period]:
 
 
 def is_whole(period: Period, granularity: str) -> bool:
-    """Tell whether a period ends where the calendar ends it.
-
-    Args:
-        period: The period.
-        granularity: What it was cut by.
-
-    Returns:
-        Whether nothing cut it short; a range never ends by the calendar.
-    """
+    """Tell whether a period ends where the calendar ends it; a range never does."""
     return granularity != "range" and period.last == last_day(period.first, granularity)
 
 
 def default_start(today: date) -> date:
-    """Return the first day of the month twelve months before a day.
-
-    Args:
-        today: The day.
-
-    Returns:
-        A first of a month.
-    """
+    """Return the first day of the month twelve months before a day."""
     return date(today.year - 1, today.month, 1)
 
 
 def last_day(day: date, granularity: str) -> date:
-    """Return the last day of the calendar period that a day lies in.
-
-    Args:
-        day: The day.
-        granularity: One of `GRANULARITIES`, but `range`.
-
-    Returns:
-        The day, or one after it.
-    """
+    """Return the last day of the calendar period that a day lies in; of no range."""
     if granularity == "day":
         return day
     if granularity == "week":

@@ -78,8 +78,6 @@ class BetterDataStream(ApiStream):
     # Whether records are parts of rows. Rows are compared where they are read, their
     # parts are not.
     is_flat = False
-    # What the stream keeps in its state beside bookmarks.
-    state_fields: frozenset[str] = frozenset()
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         """Make the stream of a run."""

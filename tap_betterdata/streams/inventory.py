@@ -15,7 +15,8 @@ from tap_betterdata.api.errors import (
 from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 from tap_betterdata.pagination.page import earlier
-from tap_betterdata.state.bookmarks import SORTED, UNSORTED, read_stamp, write_stamp
+from tap_betterdata.state.bookmarks import SORTED, UNSORTED
+from tap_betterdata.state.stamps import read_stamp, write_stamp
 from tap_betterdata.streams.located import LocatedStream
 from tap_betterdata.streams.paged import PagedStream
 
@@ -39,7 +40,6 @@ class InventoryStream(LocatedStream, PagedStream):
     records_key = "items"
     primary_keys = ("id",)
     replication_key = "updatedAt"
-    state_fields = LocatedStream.state_fields | PagedStream.state_fields
     _learns = False
     _reached: datetime | None = None
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tap_betterdata.api.errors import IncompleteRunError, name_some
 from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
-from tap_betterdata.state.bookmarks import LOCATIONS, LOCATIONS_AS_OF, read_stamp
+from tap_betterdata.state.bookmarks import LOCATIONS, LOCATIONS_AS_OF
+from tap_betterdata.state.stamps import read_stamp
 from tap_betterdata.streams.partitioned import PartitionedStream
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ class LocatedStream(PartitionedStream):
 
     permission = "inventory.read"
     has_locations = True
-    state_fields = frozenset({LOCATIONS, LOCATIONS_AS_OF})
 
     def location_ids(self) -> list[str]:
         """Return the locations to ask for; it is said if there may be more."""

@@ -32,13 +32,11 @@ from tap_betterdata.pagination.sorted_list import SortedList
 from tap_betterdata.state.bookmarks import (
     CHECKPOINT,
     OLD_CHECKPOINT,
-    ORDER,
     SORTED,
     UNSORTED,
     UNSTAMPED,
-    read_stamp,
-    write_stamp,
 )
+from tap_betterdata.state.stamps import read_stamp, write_stamp
 from tap_betterdata.streams.base import Partition, RowsPage
 from tap_betterdata.streams.partitioned import PartitionedStream
 
@@ -101,12 +99,6 @@ class PagedStream(PartitionedStream):
     max_limit = 100
     # Documented for every list endpoint.
     safe_limits: tuple[int, ...] = (100, 20)
-    state_fields = PartitionedStream.state_fields | {
-        CHECKPOINT,
-        OLD_CHECKPOINT,
-        ORDER,
-        UNSTAMPED,
-    }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make the stream."""
@@ -349,7 +341,6 @@ class PagedStream(PartitionedStream):
             describe_request(self.name, partition),
             done=done,
             of=None if order and not is_whole else pages,
-            rows=min(done * limit, page.total or done * limit),
             total=page.total if is_whole else None,
         )
         return page
@@ -458,7 +449,8 @@ class PagedStream(PartitionedStream):
         self.bookmarks.note(location, CHECKPOINT, note)
         if bookmark is not None and self.replication_key is not None:
             self.bookmarks.note(location, UNSTAMPED, None)
-            self.bookmarks.reach(location, self.replication_key, bookmark, order)
+            stamp = write_stamp(bookmark)
+            self.bookmarks.advance(location, self.replication_key, stamp, order)
 
     def bookmark_list(
         self, partition: Mapping[str, Any], order: str, bookmark: datetime | None

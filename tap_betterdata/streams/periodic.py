@@ -76,8 +76,6 @@ class PeriodicStream(LocatedStream):
     read: closed means that its last day is over, and that no setting cut it short.
     """
 
-    state_fields = LocatedStream.state_fields | {GRANULARITY, START}
-
     @abstractmethod
     def read_period(self, partition: Partition) -> RowsPage:
         """Ask for one period: `locationId`, `fromDate` and `toDate`."""
@@ -117,14 +115,9 @@ class PeriodicStream(LocatedStream):
         ordered = [partitions[key] for key in sorted(partitions)]
         self.least_requests += len(ordered)
         self.run.progress.begin(self.name, len(ordered))
+        total = len(ordered)
         for done, page in enumerate(self.pages_of(ordered), 1):
-            self.run.progress.step(
-                self.name,
-                done=done,
-                of=len(ordered),
-                rows=done,
-                total=len(ordered),
-            )
+            self.run.progress.step(self.name, done=done, of=total, total=total)
             yield page
 
     @override

@@ -76,14 +76,16 @@ def test_a_line_each_half_minute_at_most(
 ) -> None:
     caplog.set_level("INFO")
     said = made()
+    said.watch(Stream())
     for second in range(100):
         clock.now = 1000.0 + second
-        said.step("inventory", done=second, of=100, rows=second, total=100)
+        said.step("inventory", done=second, of=100, total=100)
         said.begin("inventory", 0)
-    assert [
-        message.partition(" ")[2].partition(" requests")[0]
-        for message in caplog.messages
-    ] == ["30 of 100", "60 of 100", "90 of 100"]
+    assert caplog.messages == [
+        "inventory: 0 of 100 rows · 1 min to go · 30/100 requests.",
+        "inventory: 0 of 100 rows · 40 s to go · 60/100 requests.",
+        "inventory: 0 of 100 rows · 10 s to go · 90/100 requests.",
+    ]
     assert LINE_EVERY == 30
 
 
@@ -92,10 +94,11 @@ def test_long_work_is_announced_and_counts_as_a_line(
 ) -> None:
     caplog.set_level("INFO")
     said = made(limiter(per_minute=10))
+    said.watch(Stream())
     for what in ("loc_001", "loc_002"):
         said.begin(what, 100)
     clock.now += 29
-    said.step("loc_001", done=1, of=100, rows=1, total=None)
+    said.step("loc_001", done=1, of=100, total=None)
     assert caplog.messages == [
         "loc_001: 100 requests to make; the budget allows that in 9 min at the least."
     ]
@@ -106,11 +109,10 @@ def test_what_is_not_known_is_not_said(
 ) -> None:
     caplog.set_level("INFO")
     said = made()
+    said.watch(Stream())
     clock.now += LINE_EVERY
-    said.step("inventory", done=3, of=None, rows=300, total=None)
-    assert caplog.messages == [
-        "inventory: 3 requests done, 300 rows; 0 requests used in this run."
-    ]
+    said.step("inventory", done=3, of=None, total=None)
+    assert caplog.messages == ["inventory: 0 rows · 3 requests."]
 
 
 # The line
@@ -130,17 +132,17 @@ def test_lists_are_added_up(clock: Clock) -> None:
     said = made()
     stream = Stream(rows=1_500, requests=5)
     said.watch(stream)
-    said.step("another", done=1, of=2, rows=0, total=100)
+    said.step("another", done=1, of=2, total=100)
     said.expect(3)
-    said.step("loc_001", done=5, of=20, rows=0, total=2_000)
+    said.step("loc_001", done=5, of=20, total=2_000)
     clock.now += 10
     assert line(said) == (
         "inventory: 1,500 of at least 2,000 rows · 34 s to go · 5/22 requests"
     )
-    said.step("loc_002", done=1, of=2, rows=0, total=120)
-    said.step("loc_003", done=1, of=1, rows=0, total=3)
+    said.step("loc_002", done=1, of=2, total=120)
+    said.step("loc_003", done=1, of=1, total=3)
     # An answer that was asked for earlier comes later.
-    said.step("loc_001", done=4, of=20, rows=0, total=2_000)
+    said.step("loc_001", done=4, of=20, total=2_000)
     stream.requests = 11  # with those that wait to be sent
     assert line(said) == "inventory: 1,500 of 2,123 rows · 23 s to go · 7/23 requests"
 
@@ -148,7 +150,7 @@ def test_lists_are_added_up(clock: Clock) -> None:
 def test_the_wait_is_part_of_the_time_to_go() -> None:
     said = made(limiter(per_minute=10, per_hour=100))
     said.watch(Stream(rows=1, requests=1))
-    said.step("inventory", done=1, of=12, rows=0, total=12)
+    said.step("inventory", done=1, of=12, total=12)
     assert line(said) == (
         "inventory: 1 of 12 rows · 1 min to go · 1/12 requests · left 10/min 100/h"
     )
@@ -157,7 +159,7 @@ def test_the_wait_is_part_of_the_time_to_go() -> None:
 def test_parts_of_rows_are_not_counted_against_rows() -> None:
     said = made()
     said.watch(Stream(rows=30, requests=1, is_flat=True))
-    said.step("loc_001", done=1, of=1, rows=0, total=10)
+    said.step("loc_001", done=1, of=1, total=10)
     assert line(said) == "inventory: 30 rows · 1 requests"
 
 

@@ -15,7 +15,7 @@ from singer_sdk import typing as th
 from tap_betterdata.api.decoding import MAX_DIGITS, decode
 from tap_betterdata.api.errors import ValueUnreadableError
 from tap_betterdata.output.rows import Row, RowReader
-from tap_betterdata.state.bookmarks import read_stamp
+from tap_betterdata.state.stamps import read_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ SCHEMA = th.PropertiesList(
             )
         ),
     ),
+    th.Property("more", th.CustomType({"type": ["object", "null"]})),
 ).to_dict()
 LOGGER = logging.getLogger("records")
 STAMP = "2024-12-31T00:00:00"
@@ -76,6 +77,7 @@ def test_what_fits_stays_as_it_is() -> None:
         "day": "2024-12-31",
         "at": "2024-03-15T00:00:00Z",
         "channels": [{"channelId": "DTC", "atp": 2**70}],
+        "more": {"colour": ["blue", None]},
     }
     assert conformer()(row) == row
     nothing = dict.fromkeys(row) | {"id": "1"}
@@ -246,6 +248,8 @@ def test_a_number_out_of_bounds_names_its_record(text: str, quote: str) -> None:
         ("channels", "none"),
         ("channels", [1]),
         ("channels", [None]),
+        ("more", "none"),
+        ("more", []),
     ],
 )
 def test_what_cannot_be_read_names_record_and_field(name: str, value: object) -> None:
@@ -272,7 +276,9 @@ def test_long_values_are_cut() -> None:
     assert len(text) < 400
 
 
-@pytest.mark.parametrize("row", [{}, {"id": None}, {"name": "x"}])
+@pytest.mark.parametrize(
+    "row", [{}, {"id": None}, {"name": "x"}, {"id": None, "name": "x"}]
+)
 def test_a_missing_key_is_no_record(row: dict[str, Any]) -> None:
     with pytest.raises(ValueUnreadableError, match=r"the field id.*key"):
         conformer()(row)
