@@ -84,21 +84,12 @@ class SentRows:
 
     def begin(self, settled: datetime) -> None:
         """Say from when on rows may change; the first moment counts."""
-        if self._settled is None:
-            self._settled = settled
+        self._settled = self._settled or settled
 
     def add(self, key: str, stamp: datetime, row: Row) -> bool:
-        """Note that a row has come, and say whether it is to be sent.
-
-        Args:
-            key: What tells it apart.
-            stamp: When it last changed.
-            row: The row.
-        """
+        """Note that a row has come, and say whether it is to be sent."""
         is_new = self.keys.add(key)
         if self._settled is None or stamp <= self._settled:
             self.settled_keys += is_new
             return is_new
-        if self._once:
-            return is_new
-        return self._versions.add((key, self._content(row)))
+        return is_new if self._once else self._versions.add((key, self._content(row)))

@@ -21,7 +21,6 @@ class Page:
 
     Attributes:
         number: The page that was asked for, from 1.
-        rows: Its rows.
         total: How many rows the list had when it was answered; None if it doesn't say.
         date: When it was answered, by the server's clock where it says so.
         envelope: The whole answer, for what stands beside the rows.
@@ -50,7 +49,6 @@ class Batch(NamedTuple):
     """Rows to send; once they are written, bookmark and checkpoint hold.
 
     Attributes:
-        rows: The rows.
         checkpoint: Where another run can go on; None if it must begin again.
         bookmark: Up to which time stamp all rows have been sent; None if not known.
     """

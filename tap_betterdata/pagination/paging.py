@@ -8,6 +8,8 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
+from tap_betterdata.compat import override
+
 # A count has at most 18 digits.
 _MOST_ROWS = 10**18
 
@@ -31,12 +33,12 @@ class Paging(ABC):
 class PageLimit(Paging):
     """Documented: `page` and `limit`; the answer has a `pagination` with a `total`."""
 
+    @override
     def params(self, number: int, limit: int) -> dict[str, int]:
-        """Return the page's number and limit."""
         return {"limit": limit, "page": number}
 
+    @override
     def total(self, envelope: Mapping[str, Any]) -> int | None:
-        """Read `pagination.total`."""
         pagination = envelope.get("pagination")
         if pagination is None:
             return None
@@ -49,25 +51,25 @@ class PageLimit(Paging):
 class LimitOffset(Paging):
     """Documented: `limit` and `offset`; the answer has a `total` beside the list."""
 
+    @override
     def params(self, number: int, limit: int) -> dict[str, int]:
-        """Return the limit, and how many rows come before the page."""
         return {"limit": limit, "offset": (number - 1) * limit}
 
+    @override
     def total(self, envelope: Mapping[str, Any]) -> int | None:
-        """Read `total`."""
         return _count("total", envelope.get("total"))
 
 
 class OnePage(Paging):
     """No pages: an answer is the whole list, with a total in either place or none."""
 
+    @override
     def params(self, number: int, limit: int) -> dict[str, int]:
-        """Return nothing: there is one page, and nothing asks for another."""
         del number, limit
         return {}
 
+    @override
     def total(self, envelope: Mapping[str, Any]) -> int | None:
-        """Read `total`, or else `pagination.total`."""
         total = LimitOffset().total(envelope)
         return PageLimit().total(envelope) if total is None else total
 

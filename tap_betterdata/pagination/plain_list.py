@@ -61,18 +61,9 @@ class PlainList:
     _explained: int = field(default=0, init=False)
 
     def batches(self, first: Page | None = None) -> Iterator[Batch]:
-        """Read the list.
-
-        Args:
-            first: Its first page, if it has been asked for already.
-
-        Yields:
-            Rows to send.
-        """
-        if first is None:
-            first = self._request(1)
-        else:
-            self.requests += 1
+        """Read the list, of which the first page may have been asked for already."""
+        self.requests += first is not None
+        first = first or self._request(1)
         self.sent.begin(earlier(first.date, self.lookback))
         if 0 < len(first.rows) < min(self.size, first.total or 0):
             self.size = len(first.rows)
@@ -94,7 +85,7 @@ class PlainList:
             rows, new, again = self._take(page)
             yield Batch(rows)
             barren = 0 if new else barren + 1
-            page = yield from self._explain(before, page, again)
+            yield from self._explain(before, page, again)
         if barren == MOST_BARREN:
             self._doubt("pages bring nothing new before the list's end")
         return page
@@ -102,22 +93,19 @@ class PlainList:
     def _is_end(self, page: Page) -> bool:
         """Say whether there is nothing behind a page."""
         count, number = len(page.rows), page.number
+        is_full = count >= self.size
         if page.total is None:
-            return count < self.size
-        if number * self.size < page.total:
-            return False
-        # A full page at the end of several: the next one must be empty.
-        return not (number > 1 and count >= self.size)
+            return not is_full
+        # After a full page at the end of several, the next one must be empty.
+        return number * self.size >= page.total and not (number > 1 and is_full)
 
-    def _explain(
-        self, before: Page, page: Page, again: int
-    ) -> Generator[Batch, None, Page]:
+    def _explain(self, before: Page, page: Page, again: int) -> Iterator[Batch]:
         """Find out what moved between two answers, if anything did."""
         if before.total is None or page.total is None:
-            return page
+            return
         fell = before.total - page.total
         if fell > 0 and not again:
-            page, found = yield from self._read_back(page)
+            found = yield from self._read_back(page)
             if found == fell:
                 self._explained += fell
             else:
@@ -126,13 +114,12 @@ class PlainList:
             self._explained += fell
         elif fell or again:
             self._doubt("rows moved while it was read")
-        return page
 
-    def _read_back(self, page: Page) -> Generator[Batch, None, tuple[Page, int]]:
+    def _read_back(self, page: Page) -> Generator[Batch, None, int]:
         """Read the pages before one again, back to one that brings nothing new.
 
         Returns:
-            The page, and how many new rows were found.
+            How many new rows were found.
         """
         found = 0
         for number in range(page.number - 1, 0, -1):
@@ -148,7 +135,7 @@ class PlainList:
             found += new
             if not new:
                 break
-        return page, found
+        return found
 
     def _may_read_again(self, total: int) -> bool:
         if self.max_extra is not None:
@@ -161,11 +148,7 @@ class PlainList:
         return self.request(number, self.size)
 
     def _take(self, page: Page) -> tuple[list[Row], int, int]:
-        """Take note of a page's rows.
-
-        Returns:
-            Those to send; how many rows are new, and how many had come before.
-        """
+        """Return a page's rows to send; count those that are new, and came before."""
         rows, new = [], 0
         stamps, keys = self.fields.stamps(page), self.fields.keys(page)
         for row, key, stamp in zip(page.rows, keys, stamps, strict=True):
@@ -178,17 +161,15 @@ class PlainList:
 
     def _judge(self, last: Page) -> None:
         """Say whether as many rows came as there must be."""
-        came = len(self._keys)
         if last.total is None:
             self._doubt("the API gives no total to hold the rows against")
-        elif came != last.total + self._explained:
-            missing = last.total + self._explained - came
-            numbers = (
-                f"at least {missing} of {last.total} rows are missing"
-                if missing > 0
-                else f"{came} rows came, and its total is {last.total}"
-            )
-            self._doubt(numbers)
+            return
+        came = len(self._keys)
+        missing = last.total + self._explained - came
+        if missing > 0:
+            self._doubt(f"at least {missing} of {last.total} rows are missing")
+        elif missing < 0:
+            self._doubt(f"{came} rows came, and its total is {last.total}")
 
     def _doubt(self, why: str) -> None:
         if why not in self.doubts:

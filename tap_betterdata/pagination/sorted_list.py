@@ -54,11 +54,7 @@ _SORTS_A_PART = "does not sort the whole list"
 
 
 class PageSizeError(Exception):
-    """The server gives pages of another size than it gave before, or a wrong total.
-
-    Attributes:
-        rows: How many rows the page had.
-    """
+    """The server gives pages of another size than it gave before, or a wrong total."""
 
     def __init__(self, rows: int, expected: int) -> None:
         """Say how many rows came instead of how many."""
@@ -111,10 +107,7 @@ class SortedList:
     _allowance: int | None = field(default=None, init=False)
 
     def batches(self, first: Page | None = None) -> Iterator[Batch]:
-        """Read the list.
-
-        Args:
-            first: The newest rows, if they have been asked for already.
+        """Read the list, of which the newest page may have been asked for already.
 
         Yields:
             Rows to send, each version of a row once.
@@ -191,17 +184,17 @@ class SortedList:
         self._allowance = allowed - self.extra
         try:
             reading = yield from self._read_newest_end(before.settled)
-            missing = reading.total - len(self.sent.keys)
-            if missing > 0 and not reading.is_one_answer:
-                # Some may have changed twice, and will come. Or they are not where
-                # they should be.
-                self._check_newest_end(reading)
         finally:
             self._allowance = None
             self.extra += self.requests - begun
+        missing = reading.total - len(self.sent.keys)
         if missing > 0 and reading.is_one_answer:
             msg = f"leaves out at least {missing} of {reading.total} rows when it sorts"
             raise NotSortedError(msg)
+        if missing > 0:
+            # Some may have changed twice, and will come; or they are not where they
+            # should be.
+            self._check_newest_end(reading)
         return reading
 
     def _read_newest_end(
@@ -253,11 +246,7 @@ class SortedList:
         answered before it, page 3 after it, and page 4, answered before, showed row
         301, as page 3 does now: it comes again.)
 
-        Args:
-            left: How many rows, counted from the oldest on, may not have been sent.
-            settled: What changed since the reading began is stamped later.
-            until: Where it may end; None for the first page.
-            reading: What the rows are noted in; None for what an earlier run began.
+        There is no `reading` to note them in where an earlier run began.
         """
         checkpoint = Checkpoint(settled, left)
         number = count_pages(left, self.size)
