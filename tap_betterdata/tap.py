@@ -83,6 +83,7 @@ class TapBetterData(Tap):
     name = "tap-betterdata"
     package_name = "tap-betterdata"
     message_writer_class = LineWriter
+    message_writer: LineWriter
     # How long a write that goes on may keep a signal from ending the run.
     write_seconds = 3.0
     _is_made = False
@@ -209,7 +210,7 @@ class TapBetterData(Tap):
     @cached_property
     def run(self) -> RunContext:
         """What the streams of this run share."""
-        return RunContext(self.config, self.logger)
+        return RunContext(self.config, self.logger, self.message_writer)
 
     @override
     def discover_streams(self) -> list[BetterDataStream]:

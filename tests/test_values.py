@@ -13,6 +13,7 @@ from tap_betterdata.api.errors import (
     InexactError,
     KeyRefusedError,
 )
+from tap_betterdata.output.writer import LineWriter
 from tap_betterdata.sandbox import Sandbox
 from tap_betterdata.streams.run_context import RunContext
 from tests.e2e.truth import KEYS
@@ -195,7 +196,7 @@ def test_many_refusals_make_no_long_line(tap: Runner, sandbox: Sandbox) -> None:
 
 
 def test_what_ends_the_run_is_named_before_all_else() -> None:
-    run = RunContext({"concurrency": 1}, logging.getLogger("values"))
+    run = RunContext({"concurrency": 1}, logging.getLogger("values"), LineWriter())
     for number in range(20):
         run.fail(InexactError(f"not exact {number}"))
     run.fail(KeyRefusedError("the key is refused"))

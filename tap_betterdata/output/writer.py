@@ -74,14 +74,6 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
             self._state_bytes += len(line)
         self._write(line)
 
-    def write_messages(self, messages: Iterable[Message]) -> None:
-        """Write messages to standard output, all at once.
-
-        Args:
-            messages: The messages.
-        """
-        self._write(encode_lines([message.to_dict() for message in messages]))
-
     def write_records(
         self,
         stream: str,

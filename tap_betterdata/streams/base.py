@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
-from singer_sdk.singerlib import ActivateVersionMessage, RecordMessage, StateMessage
+from singer_sdk.mapper import RemoveRecordTransform
+from singer_sdk.singerlib import ActivateVersionMessage, StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_betterdata.api.client import ApiStream
@@ -23,11 +23,10 @@ from tap_betterdata.api.errors import (
 )
 from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
-from tap_betterdata.output.maps import map_record
+from tap_betterdata.output.maps import map_records
 from tap_betterdata.output.rows import RowReader, describe_record
 from tap_betterdata.output.selection import deselected_fields
 from tap_betterdata.output.shared_pages import SharedPages
-from tap_betterdata.output.writer import LineWriter
 from tap_betterdata.pagination.prefetch import Prefetcher
 from tap_betterdata.state.bookmarks import Bookmarks
 from tap_betterdata.state.pace import StatePace
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
-    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.helpers.types import Context
     from singer_sdk.tap_base import Tap
 
     from tap_betterdata.api.answers import Row
@@ -172,6 +171,9 @@ class BetterDataStream(ApiStream):
 
     def batches(self) -> Iterator[list[Row]]:
         """Read the stream: records as the schema declares them, a list an answer."""
+        if (fatal := self.connection.fatal_error) is not None:
+            msg = f"{self.name}: not begun"
+            raise IncompleteRunError(msg, fatal.kind)
         conform = RowReader(
             self.name, self.schema, self.primary_keys, self.logger, self.deselected
         )
@@ -203,13 +205,6 @@ class BetterDataStream(ApiStream):
             known.add(key)
 
     @override
-    def get_records(self, context: Context | None) -> Iterator[Record]:
-        """Read the stream, record by record."""
-        del context
-        for batch in self.batches():
-            yield from batch
-
-    @override
     def _sync_records(
         self,
         context: Context | None = None,  # noqa: ARG002
@@ -223,16 +218,12 @@ class BetterDataStream(ApiStream):
         bookmark that compares time stamps as strings. There is no public hook around
         it. Batches, stream maps, flattening and metrics behave as they do there.
         """
-        if (fatal := self.connection.fatal_error) is not None:
-            self.record_gap(IncompleteRunError(f"{self.name}: not begun", fatal.kind))
-            return
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for batch in self.batches():
                     self._begin()
                     if write_messages:
                         self._write(batch)
-                        self._write_state_now_and_then()
                     else:
                         # The SDK's batches take them; otherwise it looks at none.
                         yield from batch
@@ -290,40 +281,18 @@ class BetterDataStream(ApiStream):
         """What the catalog leaves out, found once and not for each record."""
         return deselected_fields(self.mask, self.schema, self.effective_schema)
 
-    @cached_property
-    def _is_unmapped(self) -> bool:
-        """Whether stream maps and flattening leave the records as they are."""
-        return all(
-            type(stream_map) is SameRecordTransform
-            and not stream_map.flattening_enabled
-            for stream_map in self.stream_maps
-        )
-
     def _write(self, batch: list[Row]) -> None:
         extracted = datetime.now(tz=UTC)
-        writer = self.tap.message_writer
-        if self._is_unmapped and isinstance(writer, LineWriter):
-            writer.write_records(
-                self.name, batch, version=self._version, extracted=extracted
-            )
-            return
-        keys = self.primary_keys
-        messages = [
-            RecordMessage(
-                stream=stream_map.stream_alias,
-                record=mapped,
+        for stream_map in self.stream_maps:
+            records = map_records(stream_map, batch, self.name, self.primary_keys)
+            self.run.writer.write_records(
+                stream_map.stream_alias,
+                records,
                 version=self._version,
-                time_extracted=extracted,
+                extracted=extracted,
             )
-            for record in batch
-            for stream_map in self.stream_maps
-            if (mapped := map_record(stream_map, record, self.name, keys)) is not None
-        ]
-        if isinstance(writer, LineWriter):
-            writer.write_messages(messages)
-            return
-        for message in messages:
-            self.tap.write_message(message)
+        if self._pace.is_due(is_large=self.run.writer.is_state_large):
+            self._write_state()
 
     # ACTIVATE_VERSION
 
@@ -392,12 +361,6 @@ class BetterDataStream(ApiStream):
         self.tap.state.setdefault("bookmarks", {})[self.name] = deepcopy(
             dict(self.bookmarks.state)
         )
-
-    def _write_state_now_and_then(self) -> None:
-        writer = self.tap.message_writer
-        is_large = isinstance(writer, LineWriter) and writer.is_state_large
-        if self._pace.is_due(is_large=is_large):
-            self._write_state()
 
     def _write_state(self) -> None:
         self._pace.restart()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from tap_betterdata.output.shared_pages import SharedPages
+    from tap_betterdata.output.writer import LineWriter
 
 
 # Of failures, in the last line of a run.
@@ -40,6 +41,7 @@ class RunContext:
     """One run of the tap.
 
     Attributes:
+        writer: What messages are written by.
         connection: What requests are sent by.
         progress: Says how far the run is.
         locations: Which locations are covered.
@@ -53,9 +55,12 @@ class RunContext:
     listener: StreamListener | None = None
     _failures_before = 0
 
-    def __init__(self, config: Mapping[str, Any], logger: logging.Logger) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], logger: logging.Logger, writer: LineWriter
+    ) -> None:
         """Prepare a run; nothing is opened before the first request."""
         self.logger = logger
+        self.writer = writer
         self.connection = Connection(config, logger)
         self.progress = Progress(
             logger=logger, rate_limiter=lambda: self.connection.rate_limiter
