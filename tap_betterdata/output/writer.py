@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from tap_betterdata.api.errors import TapError
+
 _BROKEN_PIPE_EXIT = 141
 # From which share of the output on the state is a burden: a twentieth.
 _LARGE_STATE = 20
@@ -108,6 +110,12 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
             {"type": "RECORD", "stream": stream, "record": record, **beside}
             for record in records
         ]
+
+    def begin_stream(self, stream: str) -> None:
+        """Take note that a stream begins; Singer has no message for it."""
+
+    def end_stream(self, states: Mapping[str, Any], error: TapError | None) -> None:
+        """Take note that it has ended, and why it is not whole, if it is not."""
 
     def _write(self, lines: bytes) -> None:
         self._bytes += len(lines)

@@ -374,8 +374,7 @@ class BetterDataStream(ApiStream):
     ) -> None:
         """Write the stream's last state; the SDK calls this after the stream."""
         self._write_state()
-        self.run.progress.end()
-        self.run.end_stream(self.name)
+        self.run.end_stream(self.tap.state)
 
     @override
     def get_replication_key_signpost(
@@ -388,8 +387,7 @@ class BetterDataStream(ApiStream):
         """
         self._awaits_first_page = True
         if not self.is_dry_run:
-            self.run.progress.watch(self)
-        self.run.begin_stream(self.name)
+            self.run.begin_stream(self)
 
     @override
     def log_sync_costs(self) -> None:
