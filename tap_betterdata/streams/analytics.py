@@ -61,7 +61,6 @@ class _AnalyticsEndpoint(PeriodicStream):
 
     path = "/inventory/analytics"
     replication_key = "periodFrom"
-    _warned = False
 
     @override
     def check_body(self, body: Mapping[str, Any]) -> None:
@@ -90,9 +89,7 @@ class _AnalyticsEndpoint(PeriodicStream):
             if _days_between(answered, partition[asked]) > 1:
                 msg = f"{said}. It does not honour the dates; its numbers are not kept"
                 raise UnexpectedAnswerError(msg)
-            if not self._warned:
-                self._warned = True
-                self.logger.warning("%s. The record says what was asked for.", said)
+            self.warn_once("%s. The record says what was asked for.", said)
 
     def _period(self, page: RowsPage) -> dict[str, Any]:
         partition = page["partition"]

@@ -91,6 +91,7 @@ class BetterDataStream(ApiStream):
         self.failure: TapError | None = None
         self._awaits_first_page = False
         self._pace = StatePace()
+        self._warnings: set[str] = set()
 
     @abstractmethod
     def pages(self) -> Iterator[RowsPage]:
@@ -133,8 +134,9 @@ class BetterDataStream(ApiStream):
             stream
             for stream in self.tap.streams.values()
             if isinstance(stream, BetterDataStream)
-            and stream is not self
             and stream.path == self.path
+            # Two lists of one path that are declared may differ in their parameters.
+            and type(stream) is not type(self)
             and stream.selected
         ]
 
@@ -161,6 +163,12 @@ class BetterDataStream(ApiStream):
         if doubts:
             where = describe_request(self.name, partition)
             self.record_gap(InexactError(f"{where}: not exact. {'; '.join(doubts)}"))
+
+    def warn_once(self, message: str, *args: object) -> None:
+        """Warn of something, the first time that it is found in this run."""
+        if message not in self._warnings:
+            self._warnings.add(message)
+            self.logger.warning(message, *args)
 
     @property
     def prefetcher(self) -> Prefetcher:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from singer_sdk.tap_base import Tap
 
     from tap_betterdata.api.answers import Row
-    from tap_betterdata.streams.base import BetterDataStream, Partition, RowsPage
+    from tap_betterdata.streams.base import Partition, RowsPage
     from tap_betterdata.streams.run_context import RunContext
 
 DATA = "data"
@@ -115,11 +115,6 @@ class ExtraStream(PagedStream):
     def partitions_to_read(self) -> list[Partition]:
         """One list, with the entry's parameters."""
         return [self.params]
-
-    @override
-    def siblings(self) -> list[BetterDataStream]:
-        """None: what another entry asks of the same path may be another list."""
-        return []
 
     @cached_property
     @override
