@@ -73,6 +73,7 @@ class BetterDataStream(ApiStream):
         failure: Why something could not be read at all, the first reason.
     """
 
+    name: str
     path: str
     # Whether records are parts of rows. Rows are compared where they are read, their
     # parts are not.
