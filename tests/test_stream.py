@@ -486,6 +486,7 @@ SYNC_RECORDS = (
     " -> 't.Generator[dict, t.Any, t.Any]'"
 )
 SCHEMA_MESSAGE = "(self) -> 'None'"
+ACTIVATE_VERSION = "(self, full_table_version: 'int') -> 'None'"
 TERMINATION = "(self, signum: 'int', frame: 'FrameType | None') -> 'None'"
 
 
@@ -494,10 +495,11 @@ TERMINATION = "(self, signum: 'int', frame: 'FrameType | None') -> 'None'"
     [
         (Stream, "_sync_records", SYNC_RECORDS),
         (Stream, "_write_schema_message", SCHEMA_MESSAGE),
+        (Stream, "_write_activate_version_message", ACTIVATE_VERSION),
         (Tap, "_handle_termination", TERMINATION),
     ],
 )
-def test_the_sdk_still_has_the_private_methods_that_are_overridden(
+def test_the_sdk_still_has_the_private_methods_that_are_used(
     owner: type, name: str, signature: str
 ) -> None:
     assert str(inspect.signature(getattr(owner, name))) == signature

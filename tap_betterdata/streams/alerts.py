@@ -11,9 +11,7 @@ from tap_betterdata.streams.base import RowsPage
 from tap_betterdata.streams.partitioned import PartitionedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from tap_betterdata.api.answers import Row
+    from collections.abc import Iterator
 
 _TYPES = {
     "stockout": "no stock",
@@ -94,8 +92,3 @@ class AlertsConfigStream(PartitionedStream):
     def _read(self, partition: dict[str, str]) -> RowsPage:
         body = self.read_one(partition, holds="config")
         return RowsPage(partition=partition, rows=[body["config"]], envelope={})
-
-    @override
-    def records_of(self, page: RowsPage) -> Iterable[Row]:
-        """The object is the record."""
-        return page["rows"]

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from singer_sdk.mapper import RemoveRecordTransform
-from singer_sdk.singerlib import ActivateVersionMessage, StateMessage
+from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_betterdata.api.client import ApiStream
@@ -45,16 +44,12 @@ Partition = dict[str, Any]
 
 
 class RowsPage(TypedDict):
-    """What one answer brought.
+    """What one answer brought."""
 
-    Attributes:
-        partition: What was asked for besides the page, such as `locationId`.
-        rows: The rows.
-        envelope: What the streams of the endpoint use of what stands beside the rows.
-    """
-
+    # What was asked for besides the page, such as `locationId`.
     partition: Partition
     rows: list[Row]
+    # What the streams of the endpoint use of what stands beside the rows.
     envelope: dict[str, Any]
 
 
@@ -65,11 +60,6 @@ class BetterDataStream(ApiStream):
     for (`pages`), and how an answer becomes records (`records_of`).
 
     Attributes:
-        rows: How many records were written.
-        least_requests: How many requests the stream's answers take at least.
-        waited: For how many seconds the budget was waited for.
-        seconds: How long the stream took, all in all.
-        complete: Whether everything that was to be read was read, exactly.
         failure: Why something could not be read at all, the first reason.
     """
 
@@ -85,6 +75,7 @@ class BetterDataStream(ApiStream):
         """Make the stream of a run."""
         super().__init__(tap, run.connection)
         self.run = run
+        # What `Progress` says of it.
         self.rows = 0
         self.least_requests = 0
         self.waited = self.seconds = 0.0
@@ -98,9 +89,9 @@ class BetterDataStream(ApiStream):
     def pages(self) -> Iterator[RowsPage]:
         """Ask the endpoint for all that the run needs of it."""
 
-    @abstractmethod
     def records_of(self, page: RowsPage) -> Iterable[Row]:
         """Make records of an answer; fields that the schema lacks are dropped later."""
+        return page["rows"]
 
     def shared_pages(self) -> Iterator[RowsPage]:
         """Return the endpoint's answers, asked for once in a run.
@@ -183,8 +174,9 @@ class BetterDataStream(ApiStream):
         if (fatal := self.connection.fatal_error) is not None:
             msg = f"{self.name}: not begun"
             raise IncompleteRunError(msg, fatal.kind)
+        deselected = deselected_fields(self.mask, self.schema, self.effective_schema)
         conform = RowReader(
-            self.name, self.schema, self.primary_keys, self.logger, self.deselected
+            self.name, self.schema, self.primary_keys, self.logger, deselected
         )
         for page in self.shared_pages():
             if self.wants(page):
@@ -285,11 +277,6 @@ class BetterDataStream(ApiStream):
             # They may cover rows that are in no file.
             del self.bookmarks
 
-    @cached_property
-    def deselected(self) -> frozenset[str]:
-        """What the catalog leaves out, found once and not for each record."""
-        return deselected_fields(self.mask, self.schema, self.effective_schema)
-
     def _write(self, batch: list[Row]) -> None:
         extracted = datetime.now(tz=UTC)
         for stream_map in self.stream_maps:
@@ -321,11 +308,7 @@ class BetterDataStream(ApiStream):
         A target deletes all others then.
         """
         if self.complete and self.is_certain and self._version is not None:
-            for stream_map in self.stream_maps:
-                if not isinstance(stream_map, RemoveRecordTransform):
-                    self.tap.write_message(
-                        ActivateVersionMessage(stream_map.stream_alias, self._version)
-                    )
+            self._write_activate_version_message(self._version)
 
     @property
     @override
@@ -340,14 +323,11 @@ class BetterDataStream(ApiStream):
     @cached_property
     def _version(self) -> int | None:
         """The table version that the records get, in seconds since 1970."""
-        wanted = self.config.get("emit_activate_version_messages", False)
-        if (
-            wanted
-            and self.replication_method == REPLICATION_FULL_TABLE
-            and not self.is_part
-        ):
-            return self.tap.initialized_at // 1000
-        return None
+        is_wanted = self.config.get("emit_activate_version_messages", False)
+        is_whole = (
+            self.replication_method == REPLICATION_FULL_TABLE and not self.is_part
+        )
+        return self.tap.initialized_at // 1000 if is_wanted and is_whole else None
 
     @property
     def is_dry_run(self) -> bool:
