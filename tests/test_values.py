@@ -126,8 +126,9 @@ def test_another_location_is_another_one_in_any_form(
     catalog = catalog_of("inventory", "inventory_atp")
     outcome = tap(config_for(sandbox, location_ids=["1"]), catalog=catalog)
     shown = str(answered).replace("\ud800", r"\ud800")
-    for said in ("sent an item of location", "answered for location"):
-        assert f"{said} {shown}. It does not filter" in outcome.failure
+    said = f"location 1: the API answered for location {shown}. It does not filter"
+    for stream in ("inventory", "inventory_atp"):
+        assert f"{stream}, {said}" in outcome.failure
 
 
 # Numbers and dates

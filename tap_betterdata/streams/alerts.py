@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from singer_sdk import typing as th
 
 from tap_betterdata.compat import override
-from tap_betterdata.streams.base import RowsPage
-from tap_betterdata.streams.partitioned import PartitionedStream
+from tap_betterdata.streams.base import BetterDataStream, RowsPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +22,7 @@ _TYPES = {
 }
 
 
-class AlertsConfigStream(PartitionedStream):
+class AlertsConfigStream(BetterDataStream):
     """One record is the configuration of the alerts; it holds addresses and URLs.
 
     Documented: one object, `config`, without an id, a time stamp or pages.
@@ -87,8 +86,5 @@ class AlertsConfigStream(PartitionedStream):
     def pages(self) -> Iterator[RowsPage]:
         """Ask for the one object that there is."""
         self.least_requests = 1
-        return self.pages_of([{}], self._read, lambda _, page: iter([page]))
-
-    def _read(self, partition: dict[str, str]) -> RowsPage:
-        body = self.read_one(partition, holds="config")
-        return RowsPage(partition=partition, rows=[body["config"]], envelope={})
+        body = self.read_one({}, holds="config")
+        yield RowsPage(partition={}, rows=[body["config"]], envelope={})

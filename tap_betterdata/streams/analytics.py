@@ -43,10 +43,8 @@ _PERIOD = (
         "periodTo", th.DateType, description="The period's last day, as asked for."
     ),
 )
-_CATEGORY_NAME = th.Property(
-    "categoryName", th.StringType, description="The category's name."
-)
 _CATEGORY = (
+    th.Property("categoryName", th.StringType, description="The category's name."),
     th.Property("value", th.NumberType, description="What its units are worth."),
     th.Property("units", th.NumberType, description="How many units there are."),
 )
@@ -134,7 +132,6 @@ class InventoryAnalyticsStream(_AnalyticsEndpoint):
                     th.Property(
                         "categoryId", th.StringType, description="The category."
                     ),
-                    _CATEGORY_NAME,
                     *_CATEGORY,
                     additional_properties=False,
                 )
@@ -161,7 +158,6 @@ class InventoryAnalyticsCategoriesStream(_AnalyticsEndpoint):
         th.Property(
             "categoryId", th.StringType, required=True, description="The category."
         ),
-        _CATEGORY_NAME,
         *_CATEGORY,
     ).to_dict()
 

@@ -68,6 +68,9 @@ class BetterDataStream(ApiStream):
     # Whether records are parts of rows. Rows are compared where they are read, their
     # parts are not.
     is_flat = False
+    # The SDK would send ACTIVATE_VERSION before the first record. A target deletes rows
+    # of other versions when it comes: that is for after the last one.
+    emit_activate_version_messages = False
     # What the stream keeps in its state beside bookmarks.
     state_fields: frozenset[str] = frozenset()
 
@@ -303,22 +306,9 @@ class BetterDataStream(ApiStream):
         return True
 
     def _activate_version(self) -> None:
-        """Tell the target which rows are current, if all of them have been written.
-
-        A target deletes all others then.
-        """
+        """Tell the target which rows are current, if all of them have been written."""
         if self.complete and self.is_certain and self._version is not None:
             self._write_activate_version_message(self._version)
-
-    @property
-    @override
-    def emit_activate_version_messages(self) -> bool:
-        """Keep the SDK from sending ACTIVATE_VERSION before the first record.
-
-        A target deletes rows of other versions when it comes: it may only come after
-        the last record, of a table that was read whole.
-        """
-        return False
 
     @cached_property
     def _version(self) -> int | None:

@@ -45,7 +45,7 @@ class LocatedStream(PartitionedStream):
         """Return the locations to ask for; it is said if there may be more."""
         locations = self.run.locations
         ids = locations.ids()
-        if locations.configured or self.is_dry_run:
+        if locations.configured:
             return ids
         if locations.failure:
             msg = (

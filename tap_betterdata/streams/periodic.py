@@ -26,6 +26,8 @@ class PeriodicStream(LocatedStream):
     read: closed means that its last day is over, and that no setting cut it short.
     """
 
+    # Rows outside the stretch of time must not be dropped.
+    is_part = True
     state_fields = LocatedStream.state_fields | {GRANULARITY, START}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -39,12 +41,6 @@ class PeriodicStream(LocatedStream):
     @abstractmethod
     def read_period(self, partition: Partition) -> RowsPage:
         """Ask for one period: `locationId`, `fromDate` and `toDate`."""
-
-    @property
-    @override
-    def is_part(self) -> bool:
-        """A stretch of time is a part, always: rows outside it must not be dropped."""
-        return True
 
     @override
     def pages(self) -> Iterator[RowsPage]:

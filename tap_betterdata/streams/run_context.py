@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.api.connection import Connection
-from tap_betterdata.api.errors import (
-    IncompleteRunError,
-    RefusedError,
-    name_some,
-)
+from tap_betterdata.api.errors import IncompleteRunError, RefusedError, name_some
 from tap_betterdata.output.progress import Progress
 from tap_betterdata.state.locations import Locations
 
@@ -32,13 +28,8 @@ class RunContext:
     """One run of the tap.
 
     Attributes:
-        writer: What messages are written by.
-        connection: What requests are sent by.
-        progress: Says how far the run is.
-        locations: Which locations are covered.
         shared_pages: What was read for several streams, by the endpoint's path.
         window: The first and the last day of analytics.
-        failures: What was left out or is uncertain.
     """
 
     window: tuple[date, date]
@@ -59,7 +50,7 @@ class RunContext:
         self.failures: list[TapError] = []
 
     def fail(self, error: TapError) -> None:
-        """Note what went wrong; the run goes on with what is left."""
+        """Note what was left out or is uncertain; the run goes on."""
         self.logger.debug("Left out", exc_info=error)
         self.failures.append(error)
 
