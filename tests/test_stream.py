@@ -154,7 +154,8 @@ def test_two_records_of_one_key_are_an_error(
         product["productMasterId"] = "prod_1"
     sandbox.faults.add("raw", body=json.dumps(body), path=path, times=None)
     outcome = tap(config_for(sandbox), catalog=catalog_of("inventory", stream))
-    assert "two records with locationId 'loc_001'" in outcome.failure
+    assert f"{stream}, location loc_001, " in outcome.failure
+    assert re.search("two of its (channels|byCategory) have", outcome.failure)
     assert not outcome.records(stream)
     assert len(outcome.records("inventory")) == 250
 

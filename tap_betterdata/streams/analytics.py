@@ -166,7 +166,7 @@ class InventoryAnalyticsCategoriesStream(_AnalyticsEndpoint):
         """A period's category is a record."""
         for row in page["rows"]:
             named = describe_request(self.name, page["partition"])
-            for category in elements(row, "byCategory", named):
+            for category in elements(row, "byCategory", "categoryId", named):
                 yield {**category, **self._period(page)}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from tap_betterdata.api.answers import check_object, check_objects
+from tap_betterdata.api.errors import describe_request
 from tap_betterdata.api.redaction import quote
 from tap_betterdata.compat import override
 from tap_betterdata.output.rows import elements
@@ -196,9 +197,10 @@ class InventoryAtpChannelsStream(_AtpEndpoint):
     def records_of(self, page: RowsPage) -> Iterable[Row]:
         """A product's channel is a record; its fields win over the channel list's."""
         common = page["envelope"]["channels"]
+        where = describe_request(self.name, page["partition"])
         for product in page["rows"]:
-            named = f"{self.name}: product {quote(product.get('productMasterId'))}"
-            for channel in elements(product, "channels", named):
+            named = f"{where}, product {quote(product.get('productMasterId'))}"
+            for channel in elements(product, "channels", "channelId", named):
                 yield {
                     **common.get(str(channel.get("channelId")), {}),
                     **channel,

@@ -17,13 +17,12 @@ from tap_betterdata.api.errors import (
     InexactError,
     StorageError,
     TapError,
-    UnexpectedAnswerError,
     describe_request,
 )
 from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 from tap_betterdata.output.maps import map_records
-from tap_betterdata.output.rows import RowReader, describe_record
+from tap_betterdata.output.rows import RowReader
 from tap_betterdata.output.selection import deselected_fields
 from tap_betterdata.output.shared_pages import SharedPages
 from tap_betterdata.pagination.prefetch import Prefetcher
@@ -65,8 +64,7 @@ class BetterDataStream(ApiStream):
 
     name: str
     path: str
-    # Whether records are parts of rows. Rows are compared where they are read, their
-    # parts are not.
+    # Whether records are parts of rows.
     is_flat = False
     # The SDK would send ACTIVATE_VERSION before the first record. A target deletes rows
     # of other versions when it comes: that is for after the last one.
@@ -184,29 +182,10 @@ class BetterDataStream(ApiStream):
         for page in self.shared_pages():
             if self.wants(page):
                 records = conform(self.records_of(page))
-                if self.is_flat:
-                    self._check_distinct(records)
                 yield records
                 self.rows += len(records)
                 # Not before: what can't be read or written must be asked for again.
                 self.bookmark_page(page)
-
-    def _check_distinct(self, records: list[Row]) -> None:
-        """Check that no two records of an answer have the same key.
-
-        A target would keep one of them.
-        """
-        known: set[tuple[Any, ...]] = set()
-        for record in records:
-            key = tuple([record[name] for name in self.primary_keys])
-            if key in known:
-                named = describe_record(record, self.primary_keys)
-                msg = (
-                    f"{self.name}: two records with {named} in one answer. Nothing is "
-                    "guessed: tell the tap's developers"
-                )
-                raise UnexpectedAnswerError(msg)
-            known.add(key)
 
     @override
     def _sync_records(
