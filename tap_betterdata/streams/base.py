@@ -109,12 +109,11 @@ class BetterDataStream(ApiStream):
                 raise
             # The first of them is the one that asked.
             other = self.siblings()[0]
-            if not other.complete:
-                msg = f"{self.name}: as the other stream of {self.path}"
-                why = other.failure
-                self.record_gap(
-                    IncompleteRunError(msg, why.kind) if why else InexactError(msg)
-                )
+            msg = f"{self.name}: as the other stream of {self.path}"
+            if other.failure:
+                self.record_gap(IncompleteRunError(msg, other.failure.kind))
+            elif not other.complete:
+                self.record_gap(InexactError(msg))
         elif self.siblings():
             shared = self.run.shared_pages[self.path] = SharedPages[RowsPage]()
             yield from shared.fill(self.pages())
@@ -352,9 +351,6 @@ class BetterDataStream(ApiStream):
         """Say what all streams cost, and end the run, after the last one.
 
         The SDK calls this for each stream when all are done.
-
-        Raises:
-            IncompleteRunError: If anything was left out.
         """
         streams = self.tap.streams
         if self.name == next(reversed(streams)):
