@@ -177,9 +177,8 @@ def test_items_without_a_time_stamp_come_each_time(
     for item_id in undated:
         sandbox.company.update(item_id, updatedAt=stamp)
     places = ["loc_001", "loc_002", "loc_003"]
-    # A list has its pages, and the last one is full; two more find out, and the
-    # first pages of the other lists were under way already.
-    for location_ids, requests in ((None, 6 + 1 + 2), (places, 3 * (2 + 1) + 4)):
+    # A list has its pages, and the last one is full; two more find out.
+    for location_ids, requests in ((None, 6 + 1 + 2), (places, 3 * (2 + 1) + 2)):
         state = None
         config = config_for(sandbox, location_ids=location_ids)
         for run in range(3):

@@ -580,6 +580,45 @@ def test_no_request_for_products_is_needless(
         assert len(outcome.records("inventory_atp")) == products
 
 
+@pytest.mark.parametrize(
+    ("stream", "products"), [("inventory", 250), ("inventory_atp", 450)]
+)
+def test_small_lists_are_read_beside_each_other(
+    tap: Runner, stream: str, products: int
+) -> None:
+    options = {"products_per_location": products, "latency_ms": 50}
+    with Sandbox(items=4 * products, locations=4, **options) as sandbox:
+        ids = sandbox.company.location_ids
+        config = config_for(sandbox, location_ids=ids)
+        outcome = tap(config, catalog=catalog_of(stream)).check()
+        # They are written one after the other all the same.
+        came = [row["locationId"] for row in outcome.records(stream)]
+        assert came == [location for location in ids for _ in range(products)]
+        asked_for = [request.params["locationId"] for request in sandbox.requests]
+        first, second, third = (
+            [n for n, location in enumerate(asked_for) if location == wanted]
+            for wanted in ids[:3]
+        )
+        # What the first list finds out is known before another is begun.
+        assert first[-1] < second[0]
+        assert third[1] < second[-1]
+
+
+def test_what_one_list_finds_out_is_known_to_the_others(tap: Runner) -> None:
+    # The first one has a row alone, which shows nothing of an order.
+    with Sandbox(items=500, locations=5, sort="ignore") as sandbox:
+        ids = sandbox.company.location_ids
+        for item in [*sandbox.company.items(ids[0])][1:]:
+            sandbox.company.delete(item["id"])
+        config = config_for(sandbox, location_ids=ids)
+        outcome = tap(config, catalog=catalog_of("inventory"))
+        (said,) = outcome.lines("WARNING")
+        assert "does not sort" in said
+        assert {row["id"] for row in outcome.records("inventory")} == {
+            row["id"] for row in sandbox.company.items()
+        }
+
+
 def test_an_empty_location_costs_one_request(tap: Runner) -> None:
     with Sandbox(items=1, locations=2) as sandbox:
         config = config_for(sandbox, location_ids=["loc_002"])

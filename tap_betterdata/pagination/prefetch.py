@@ -70,12 +70,29 @@ class Prefetch(Generic[A, R]):
         return first.result()
 
     def discard(self) -> int:
-        """Give up what is under way.
-
-        Returns:
-            How many tasks had begun, for nothing.
-        """
+        """Give up what is under way, and return how many tasks had begun in vain."""
         begun = sum(not future.cancel() for future in self._under_way)
         self._under_way.clear()
         self.remaining = iter(())
         return begun
+
+
+def take_all(items: Iterator[R]) -> Iterator[R]:
+    """Take all items now, and hand them out later.
+
+    What is raised meanwhile is raised when it is its turn.
+    """
+    taken = deque[R]()
+    failure: Exception | None = None
+    try:
+        taken.extend(items)
+    except Exception as error:  # noqa: BLE001 - raised below
+        failure = error
+
+    def hand_out() -> Iterator[R]:
+        while taken:
+            yield taken.popleft()
+        if failure is not None:
+            raise failure
+
+    return hand_out()

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING
 
 from tap_betterdata.pagination.page import (
@@ -81,7 +82,8 @@ class SortedList:
         is_full_table: Whether a target may delete what does not come.
         max_extra: How many extra requests are allowed; None for as many as its pages.
         prefetcher: Makes requests ahead, if it can.
-        is_proven: Whether the server was seen to turn the order when it is asked to.
+        proof: Set once the server was seen to turn the order when it is asked to: what
+            one list has found out holds for the others.
         requests: How many requests were made.
         extra: How many of them a list that stands still would not have cost.
         doubts: Why it is not certain that all rows came; none if it is.
@@ -97,7 +99,7 @@ class SortedList:
     is_full_table: bool = False
     max_extra: int | None = None
     prefetcher: Prefetcher = field(default_factory=Prefetcher)
-    is_proven: bool = False
+    proof: Event = field(default_factory=Event)
     requests: int = field(default=0, init=False)
     extra: int = field(default=0, init=False)
     doubts: list[str] = field(default_factory=list, init=False)
@@ -224,7 +226,7 @@ class SortedList:
         if reading.is_one_answer:
             # Before anything can go wrong: they count as sent from now on.
             yield Batch(rows, bookmark=self.bookmark)
-            if not (newest.is_whole or self.is_proven):
+            if not (newest.is_whole or self.proof.is_set()):
                 # One look in a run whether the order is turned if that is asked for.
                 self._check(self._request("asc", 1), None)
         else:
@@ -232,7 +234,8 @@ class SortedList:
             checkpoint = Checkpoint(newest.settled, left)
             yield Batch(rows, checkpoint, self.bookmark)
             yield from self._go_down(left, newest.settled, until, reading)
-        self.is_proven = self.is_proven or not newest.is_whole
+        if not newest.is_whole:
+            self.proof.set()
         self.bookmark = newest.settled
         return reading
 
@@ -417,7 +420,7 @@ class SortedList:
             page = self._request("asc", count_pages(newest.total, self.size))
             _, stamps = self._check(page, None)
             if not page.total or stamps[-1:] >= [newest.oldest]:
-                self.is_proven = True
+                self.proof.set()
                 return
             # Unless something went away since, or came in with a late stamp.
             is_late = newest.oldest > newest.settled and stamps[-1:] > [NEVER]

@@ -66,8 +66,9 @@ class _AnalyticsEndpoint(PeriodicStream):
         check_object(body, "period")
 
     @override
-    def read_period(self, partition: Partition) -> RowsPage:
+    def begin(self, partition: Partition, *, is_ahead: bool) -> RowsPage:
         """Read the analytics of a period, and check that it is the one asked for."""
+        del is_ahead
         body = self.read_one(partition, holds="analytics")
         self._check_period(partition, body.get("period") or {})
         return RowsPage(partition=partition, rows=[body["analytics"]], envelope={})

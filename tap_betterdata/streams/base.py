@@ -203,7 +203,7 @@ class BetterDataStream(ApiStream):
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for batch in self.batches():
-                    self._begin()
+                    self._begin_writing()
                     if write_messages:
                         self._write(batch)
                     else:
@@ -213,7 +213,7 @@ class BetterDataStream(ApiStream):
                     if self.is_dry_run and batch:
                         break
                 if self.failure is None:
-                    self._begin()
+                    self._begin_writing()
         except TapError as error:
             if self.is_dry_run:
                 raise
@@ -235,7 +235,7 @@ class BetterDataStream(ApiStream):
         if self.name in self.tap.mapper.stream_maps and not self._awaits_first_page:
             super()._write_schema_message()
 
-    def _begin(self) -> None:
+    def _begin_writing(self) -> None:
         if self._awaits_first_page:
             self._awaits_first_page = False
             self._write_schema_message()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +17,7 @@ from tap_betterdata.compat import override
 from tap_betterdata.output.writer import encode_line
 from tap_betterdata.pagination.key_set import SentRows
 from tap_betterdata.pagination.page import (
+    Batch,
     Checkpoint,
     Fields,
     NotSortedError,
@@ -25,6 +27,7 @@ from tap_betterdata.pagination.page import (
 )
 from tap_betterdata.pagination.paging import PageLimit, Paging
 from tap_betterdata.pagination.plain_list import PlainList
+from tap_betterdata.pagination.prefetch import Prefetcher, take_all
 from tap_betterdata.pagination.sorted_list import SortedList
 from tap_betterdata.state.bookmarks import (
     CHECKPOINT,
@@ -40,12 +43,29 @@ from tap_betterdata.streams.base import Partition, RowsPage
 from tap_betterdata.streams.partitioned import PartitionedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Hashable, Mapping
 
     import requests
 
-    from tap_betterdata.api.answers import Row
-    from tap_betterdata.pagination.page import Batch
+
+Reader = SortedList | PlainList
+Begun = tuple[Reader, Iterator[Batch]]
+# Of a list that is read before its turn; several of them are kept in memory.
+FEW_PAGES = 5
+
+
+class Known(NamedTuple):
+    """What earlier runs have left of a list.
+
+    Attributes:
+        sorted_until: What is read down to if the server sorts; None: the whole list.
+        plain_until: What is newer is sent if it doesn't; None for all.
+        checkpoint: How far a run came that was cut short.
+    """
+
+    sorted_until: datetime | None
+    plain_until: datetime | None
+    checkpoint: Checkpoint | None
 
 
 class FirstPage(NamedTuple):
@@ -92,11 +112,9 @@ class PagedStream(PartitionedStream):
         # What the first list finds out for all: whether the server sorts and which
         # limit it takes. Assumed, and checked: the vendor says that many lists can be
         # sorted, not which ones, and gives more than one largest limit.
-        self._finding_out = threading.Lock()
         self._sorts: bool | None = None
-        self._is_proven = False
-        # The lists, and orders of them, of which only what changed is sent.
-        self._bookmarked: set[tuple[Hashable, str]] = set()
+        self._proof = threading.Event()
+        self._known: dict[Hashable, Known] = {}
 
     def partitions_to_read(self) -> list[Partition]:
         """Return the endpoint's own parameters, such as `locationId`: a list each."""
@@ -115,19 +133,16 @@ class PagedStream(PartitionedStream):
         """Read one list after the other."""
         partitions = self.partitions_to_read()
         self.run.progress.expect(len(partitions))
-        # Here: requests are made by other threads, and bookmarks move meanwhile.
-        self._bookmarked = {
-            (tuple(partition.items()), order)
+        # Here: other threads read the lists, and bookmarks move meanwhile.
+        self._known = {
+            _key(partition): Known(
+                self.until(partition, SORTED),
+                self.until(partition, UNSORTED),
+                self.find_checkpoint(partition),
+            )
             for partition in partitions
-            for order in (SORTED, UNSORTED)
-            if self.until(partition, order) is not None
         }
-        return self.pages_of(partitions, self._first_page, self._read_list)
-
-    @override
-    def records_of(self, page: RowsPage) -> Iterable[Row]:
-        """A row is a record."""
-        return page["rows"]
+        return self.pages_of(partitions)
 
     # How a page is asked for
 
@@ -166,9 +181,8 @@ class PagedStream(PartitionedStream):
 
     def _first_page(self, partition: Partition) -> FirstPage:
         """Ask for the first page of a list, newest first if the server sorts."""
-        with self._finding_out:
-            if self._sorts is None:
-                return self._find_out(partition)
+        if self._sorts is None:
+            return self._find_out(partition)
         return self._ask_page_one(partition, self.limit, is_sorted=self._sorts)
 
     def _ask_page_one(
@@ -195,79 +209,100 @@ class PagedStream(PartitionedStream):
             except BadRequestError as error:
                 refusals.append(error)
                 continue
-            self._sorts, self.limit = is_sorted, limit
             if limit < wanted:
                 message = "The API refuses pages of %d rows; asking for %d."
                 self.logger.warning(message, wanted, limit)
             if sorts and not is_sorted:
                 self._warn_of_no_order(f"refuses to sort ({refusals[0]})")
+            self._sorts, self.limit = is_sorted, limit
             return first
         raise refusals[0]
 
     # How it is read
 
-    def _read_list(self, partition: Partition, first: FirstPage) -> Iterator[RowsPage]:
-        """Read a list, sorted if the server sorts, and the plain way if it doesn't."""
-        where = describe_request(self.name, partition)
-        sent = SentRows(once=not self._is_incremental, content=encode_line)
-        if not first.is_sorted or self.until(partition, SORTED) is None:
-            pages = count_pages(first.page.total or 0, max(len(first.page.rows), 1))
+    @override
+    def begin(self, partition: Partition, *, is_ahead: bool) -> Begun:
+        """Begin with a list: its newest rows first if the server sorts.
+
+        A small one is read to its end if it is not its turn yet, one page after the
+        other: several such lists at once take as long as several pages at once.
+        """
+        known = self._known[_key(partition)]
+        first = self._first_page(partition)
+        pages = count_pages(first.page.total or 0, max(len(first.page.rows), 1))
+        is_whole = not (first.is_sorted and known.sorted_until)
+        if is_whole:
+            where = describe_request(self.name, partition)
             self.run.progress.begin(where, max(pages - 1, 0))
-        if first.is_sorted and self._sorts:
-            try:
-                yield from self._read_sorted(partition, first, sent)
-            except NotSortedError as error:
-                self._sorts = False
-                self._warn_of_no_order(str(error))
-            else:
-                return
-        yield from self._read_plain(partition, first, sent)
+        is_taken = is_ahead and is_whole and pages <= FEW_PAGES
+        if first.is_sorted:
+            self._check_clock(partition, known, first.page)
+            prefetcher = Prefetcher() if is_taken else self.prefetcher
+            begun = self._read_sorted(partition, first, prefetcher)
+        else:
+            begun = self._read_plain(partition, first)
+        reader, batches = begun
+        return (reader, take_all(batches)) if is_taken else begun
+
+    @override
+    def pages_from(self, partition: Partition, begun: Begun) -> Iterator[RowsPage]:
+        """Read on, and the plain way if the server turns out not to sort."""
+        reader, _ = begun
+        if isinstance(reader, SortedList) and not self._sorts:
+            # Another list has found out since. Nothing of this one has been sent.
+            begun = self._read_plain(partition)
+        try:
+            yield from self._pages(partition, *begun)
+        except NotSortedError as error:
+            self._sorts = False
+            self._warn_of_no_order(str(error))
+            plain = self._read_plain(partition, sent=reader.sent)
+            yield from self._pages(partition, *plain)
 
     def _read_sorted(
-        self, partition: Partition, first: FirstPage, sent: SentRows
-    ) -> Iterator[RowsPage]:
-        self._check_clock(partition, first.page)
-        until = self.until(partition, SORTED)
+        self, partition: Partition, first: FirstPage, prefetcher: Prefetcher
+    ) -> Begun:
+        known = self._known[_key(partition)]
         reader = SortedList(
             partial(self._request_page, partition),
             self._fields,
-            sent,
+            self._sent_rows(),
             size=first.limit,
             lookback=self._lookback,
-            bookmark=until,
-            checkpoint=self.find_checkpoint(partition),
-            is_full_table=not self._is_incremental and until is None,
+            bookmark=known.sorted_until,
+            checkpoint=known.checkpoint,
+            is_full_table=not self._is_incremental and known.sorted_until is None,
             max_extra=self.config.get("max_extra_requests"),
-            prefetcher=self.prefetcher,
-            is_proven=self._is_proven,
+            prefetcher=prefetcher,
+            proof=self._proof,
         )
-        yield from self._pages(partition, reader.batches(first.page), reader, SORTED)
-        self._is_proven = reader.is_proven
-        self.limit = min(self.limit, reader.size)
+        return reader, reader.batches(first.page)
 
     def _read_plain(
-        self, partition: Partition, first: FirstPage, sent: SentRows
-    ) -> Iterator[RowsPage]:
+        self,
+        partition: Partition,
+        first: FirstPage | None = None,
+        sent: SentRows | None = None,
+    ) -> Begun:
         reader = PlainList(
             partial(self._request_page, partition, ""),
             self._fields,
-            sent,
-            size=first.limit,
+            sent or self._sent_rows(),
+            size=first.limit if first else self.limit,
             lookback=self._lookback,
-            bookmark=self.until(partition, UNSORTED),
+            bookmark=self._known[_key(partition)].plain_until,
             max_extra=self.config.get("max_extra_requests"),
         )
-        page = None if first.is_sorted else first.page
-        yield from self._pages(partition, reader.batches(page), reader, UNSORTED)
+        return reader, reader.batches(first.page if first else None)
+
+    def _sent_rows(self) -> SentRows:
+        return SentRows(once=not self._is_incremental, content=encode_line)
 
     def _pages(
-        self,
-        partition: Partition,
-        batches: Iterator[Batch],
-        reader: SortedList | PlainList,
-        order: str,
+        self, partition: Partition, reader: Reader, batches: Iterator[Batch]
     ) -> Iterator[RowsPage]:
         """Hand out what a reader reads, and note how far it is."""
+        order = SORTED if isinstance(reader, SortedList) else UNSORTED
         try:
             for batch in batches:
                 yield RowsPage(
@@ -301,8 +336,8 @@ class PagedStream(PartitionedStream):
         pages = count_pages(page.total or 0, limit) or number
         done = {"asc": pages - number + 1, "desc": 1}.get(order, number)
         # Of what changed nobody knows how much it is; unsorted, all is read for it.
-        read = (tuple(partition.items()), SORTED if order else UNSORTED)
-        is_whole = read not in self._bookmarked
+        known = self._known[_key(partition)]
+        is_whole = (known.sorted_until if order else known.plain_until) is None
         self.run.progress.step(
             describe_request(self.name, partition),
             done=done,
@@ -361,11 +396,10 @@ class PagedStream(PartitionedStream):
             return earlier(bookmark, self._lookback)
         return bookmark
 
-    def _check_clock(self, partition: Mapping[str, Any], page: Page) -> None:
+    def _check_clock(self, partition: Partition, known: Known, page: Page) -> None:
         """Warn of a bookmark that no run could leave now: rows may lie behind it."""
-        bookmark, is_old = self.bookmarks.reached(partition.get("locationId"), SORTED)
-        moment = earlier(page.date, self._lookback)
-        if self._is_incremental and not is_old and bookmark and moment < bookmark:
+        bookmark = known.sorted_until
+        if bookmark and earlier(page.date, self._lookback) < bookmark:
             self.logger.warning(
                 "%s: the bookmark %s is newer than the server's time less "
                 "lookback_minutes. If its clock was put back, changes may be missed: "
@@ -430,3 +464,7 @@ class PagedStream(PartitionedStream):
             bookmark: Up to which time stamp all of its rows have been sent.
         """
         self._note(partition, order, bookmark, None)
+
+
+def _key(partition: Partition) -> Hashable:
+    return tuple(partition.items())

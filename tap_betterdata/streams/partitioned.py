@@ -2,53 +2,71 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.api.errors import RefusedError
 from tap_betterdata.streams.base import BetterDataStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator
 
     from tap_betterdata.streams.base import Partition, RowsPage
-
-T = TypeVar("T")
 
 
 class PartitionedStream(BetterDataStream):
     """A stream whose partitions may be refused, each by itself."""
 
-    def pages_of(
-        self,
-        partitions: Iterable[Partition],
-        first_page: Callable[[Partition], T],
-        all_pages: Callable[[Partition, T], Iterator[RowsPage]],
-    ) -> Iterator[RowsPage]:
+    @abstractmethod
+    def begin(self, partition: Partition, *, is_ahead: bool) -> Any:
+        """Ask for the beginning of a partition; other threads do that.
+
+        Args:
+            partition: What is asked for.
+            is_ahead: Whether it is not its turn yet.
+        """
+
+    @abstractmethod
+    def pages_from(self, partition: Partition, begun: Any) -> Iterator[RowsPage]:
+        """Read a partition that was begun with; it is its turn."""
+
+    def pages_of(self, partitions: Iterable[Partition]) -> Iterator[RowsPage]:
         """Read one partition after the other; one that is refused costs no other.
 
-        Their first pages are asked for while those before them are still being read,
-        so that many small partitions don't cost a round trip each.
+        What the first one finds out of the server is known to the others. From then on
+        they are begun while those before them are still being read, so that many small
+        ones don't cost a few round trips each.
         """
         refused: set[Hashable] = set()
-        firsts = self.prefetcher.ahead(
-            partial(_either, first_page),
-            (p for p in partitions if self.scope_of(p) not in refused),
+        wanted = (p for p in partitions if self.scope_of(p) not in refused)
+        is_ahead = self.prefetcher.executor is not None
+        parts = chain(
+            map(partial(self._begin, is_ahead=False), islice(wanted, 1)),
+            self.prefetcher.ahead(partial(self._begin, is_ahead=is_ahead), wanted),
         )
-        for partition, first in firsts:
+        for partition, begun in parts:
             scope = self.scope_of(partition)
             if scope in refused:
                 # It was on its way already. What follows a gap must not hide it.
                 continue
             try:
-                if isinstance(first, RefusedError):
-                    raise first
-                yield from all_pages(partition, first)
+                if isinstance(begun, RefusedError):
+                    raise begun
+                yield from self.pages_from(partition, begun)
             except RefusedError as error:
                 self.refuse(error, partition)
                 refused.add(scope)
                 if error.whole_endpoint:
                     return
+
+    def _begin(self, partition: Partition, *, is_ahead: bool) -> tuple[Partition, Any]:
+        """Begin, or return the refusal: it is raised when it is its turn."""
+        try:
+            return partition, self.begin(partition, is_ahead=is_ahead)
+        except RefusedError as error:
+            return partition, error
 
     def scope_of(self, partition: Partition) -> Hashable:
         """Return what a refusal of a partition holds for."""
@@ -58,13 +76,3 @@ class PartitionedStream(BetterDataStream):
         """Go on without what was refused, and say so."""
         del partition
         self.record_gap(error)
-
-
-def _either(
-    first_page: Callable[[Partition], T], partition: Partition
-) -> tuple[Partition, T | RefusedError]:
-    """Ask, or return the refusal: it is the consumer's turn to raise it."""
-    try:
-        return partition, first_page(partition)
-    except RefusedError as error:
-        return partition, error

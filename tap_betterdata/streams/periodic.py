@@ -39,8 +39,15 @@ class PeriodicStream(LocatedStream):
         self._closed: set[str] = set()
 
     @abstractmethod
-    def read_period(self, partition: Partition) -> RowsPage:
+    @override
+    def begin(self, partition: Partition, *, is_ahead: bool) -> RowsPage:
         """Ask for one period: `locationId`, `fromDate` and `toDate`."""
+
+    @override
+    def pages_from(self, partition: Partition, begun: RowsPage) -> Iterator[RowsPage]:
+        """Return the period's one answer."""
+        del partition
+        yield begun
 
     @override
     def pages(self) -> Iterator[RowsPage]:
@@ -54,10 +61,7 @@ class PeriodicStream(LocatedStream):
         total = len(partitions)
         self.least_requests += total
         self.run.progress.begin(self.name, total)
-        pages = self.pages_of(
-            partitions, self.read_period, lambda _, page: iter([page])
-        )
-        for done, page in enumerate(pages, 1):
+        for done, page in enumerate(self.pages_of(partitions), 1):
             self.run.progress.step(
                 self.name, done=done, of=total, rows=done, total=total
             )
