@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import requests
 from singer_sdk import typing as th
 
-from tap_betterdata import streams
 from tap_betterdata.api.connection import SANDBOX_SCHEME
 from tap_betterdata.api.errors import SettingsError
 from tap_betterdata.api.redaction import quote
@@ -23,6 +22,7 @@ from tap_betterdata.setting_faults import (
     fault_of,
 )
 from tap_betterdata.state.periods import GRANULARITIES, default_start
+from tap_betterdata.streams import STREAMS
 from tap_betterdata.streams.extra import DECLARATION, find_fault
 
 if TYPE_CHECKING:
@@ -278,8 +278,8 @@ def check_extra_streams(
     entries = config.get("extra_streams") or []
     own = {"api_key": "none", "extra_streams": entries}
     _check_kinds(own, schema, variables)
-    known = (getattr(streams, name) for name in streams.__all__)
-    if fault := find_fault(entries, {stream.name: stream.path for stream in known}):
+    known = {stream.name: stream.path for stream in STREAMS}
+    if fault := find_fault(entries, known):
         raise SettingsError(fault)
 
 

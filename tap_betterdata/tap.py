@@ -23,7 +23,6 @@ from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
-from tap_betterdata import streams
 from tap_betterdata.api.errors import SettingsError, StateError
 from tap_betterdata.api.redaction import hide, quote, redact
 from tap_betterdata.compat import override
@@ -47,8 +46,10 @@ from tap_betterdata.settings import (
     without_unset,
 )
 from tap_betterdata.state.bookmarks import check_state, read_bookmarks
+from tap_betterdata.streams import STREAMS
 from tap_betterdata.streams.base import BetterDataStream
 from tap_betterdata.streams.extra import ExtraStream
+from tap_betterdata.streams.inventory import InventoryStream
 from tap_betterdata.streams.periodic import PeriodicStream
 from tap_betterdata.streams.run_context import RunContext
 
@@ -68,7 +69,7 @@ def _is_selected(entry: CatalogEntry) -> bool:
     return bool(entry.metadata.resolve_selection().get((), True))
 
 
-class _KeyTest(streams.InventoryStream):
+class _KeyTest(InventoryStream):
     """Asks for one item, and not for long: somebody sits there and waits."""
 
     @override
@@ -83,6 +84,7 @@ class TapBetterData(Tap):
     name = "tap-betterdata"
     package_name = "tap-betterdata"
     message_writer_class = LineWriter
+    message_writer: LineWriter
     # How long a write that goes on may keep a signal from ending the run.
     write_seconds = 3.0
     _is_made = False
@@ -209,7 +211,7 @@ class TapBetterData(Tap):
     @cached_property
     def run(self) -> RunContext:
         """What the streams of this run share."""
-        return RunContext(self.config, self.logger)
+        return RunContext(self.config, self.logger, self.message_writer)
 
     @override
     def discover_streams(self) -> list[BetterDataStream]:
@@ -218,21 +220,10 @@ class TapBetterData(Tap):
         That order matters: the inventory comes before those that learn the locations
         from it.
         """
-        inventory = streams.InventoryStream(self, self.run)
-        self.run.locations.learn = inventory.learn_locations
-        self.run.locations.holds_stock = inventory.holds_stock
+        entries = self.config.get("extra_streams") or ()
         return [
-            inventory,
-            streams.InventoryAnalyticsStream(self, self.run),
-            streams.InventoryAnalyticsCategoriesStream(self, self.run),
-            streams.InventoryAtpStream(self, self.run),
-            streams.InventoryAtpChannelsStream(self, self.run),
-            streams.TransferRecommendationsStream(self, self.run),
-            streams.AlertsConfigStream(self, self.run),
-            *(
-                ExtraStream(self, self.run, declared)
-                for declared in self.config.get("extra_streams") or ()
-            ),
+            *(stream(self, self.run) for stream in STREAMS),
+            *(ExtraStream(self, self.run, declared) for declared in entries),
         ]
 
     @override

@@ -10,8 +10,8 @@ from singer_sdk import typing as th
 
 from tap_betterdata.compat import override
 from tap_betterdata.sandbox import Sandbox
-from tap_betterdata.streams import TransferRecommendationsStream
 from tap_betterdata.streams.paged import PagedStream
+from tap_betterdata.streams.transfers import TransferRecommendationsStream
 from tap_betterdata.tap import TapBetterData
 from tests.running import Outcome, Runner, config_for
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tap_betterdata.streams.base import BetterDataStream
 
 # What one more list takes, once the vendor has said what is assumed of it here, is its
-# class and a line in `discover_streams`. The other list is one that the tap has.
+# class and a line in `STREAMS`. The other list is one that the tap has.
 
 
 class AlertsStream(PagedStream):

@@ -154,7 +154,8 @@ def test_two_records_of_one_key_are_an_error(
         product["productMasterId"] = "prod_1"
     sandbox.faults.add("raw", body=json.dumps(body), path=path, times=None)
     outcome = tap(config_for(sandbox), catalog=catalog_of("inventory", stream))
-    assert "two records with locationId 'loc_001'" in outcome.failure
+    assert f"{stream}, location loc_001, " in outcome.failure
+    assert re.search("two of its (channels|byCategory) have", outcome.failure)
     assert not outcome.records(stream)
     assert len(outcome.records("inventory")) == 250
 
@@ -486,6 +487,7 @@ SYNC_RECORDS = (
     " -> 't.Generator[dict, t.Any, t.Any]'"
 )
 SCHEMA_MESSAGE = "(self) -> 'None'"
+ACTIVATE_VERSION = "(self, full_table_version: 'int') -> 'None'"
 TERMINATION = "(self, signum: 'int', frame: 'FrameType | None') -> 'None'"
 
 
@@ -494,10 +496,11 @@ TERMINATION = "(self, signum: 'int', frame: 'FrameType | None') -> 'None'"
     [
         (Stream, "_sync_records", SYNC_RECORDS),
         (Stream, "_write_schema_message", SCHEMA_MESSAGE),
+        (Stream, "_write_activate_version_message", ACTIVATE_VERSION),
         (Tap, "_handle_termination", TERMINATION),
     ],
 )
-def test_the_sdk_still_has_the_private_methods_that_are_overridden(
+def test_the_sdk_still_has_the_private_methods_that_are_used(
     owner: type, name: str, signature: str
 ) -> None:
     assert str(inspect.signature(getattr(owner, name))) == signature

@@ -13,6 +13,7 @@ from tap_betterdata.api.errors import (
     InexactError,
     KeyRefusedError,
 )
+from tap_betterdata.output.writer import LineWriter
 from tap_betterdata.sandbox import Sandbox
 from tap_betterdata.streams.run_context import RunContext
 from tests.e2e.truth import KEYS
@@ -125,8 +126,9 @@ def test_another_location_is_another_one_in_any_form(
     catalog = catalog_of("inventory", "inventory_atp")
     outcome = tap(config_for(sandbox, location_ids=["1"]), catalog=catalog)
     shown = str(answered).replace("\ud800", r"\ud800")
-    for said in ("sent an item of location", "answered for location"):
-        assert f"{said} {shown}. It does not filter" in outcome.failure
+    said = f"location 1: the API answered for location {shown}. It does not filter"
+    for stream in ("inventory", "inventory_atp"):
+        assert f"{stream}, {said}" in outcome.failure
 
 
 # Numbers and dates
@@ -195,7 +197,7 @@ def test_many_refusals_make_no_long_line(tap: Runner, sandbox: Sandbox) -> None:
 
 
 def test_what_ends_the_run_is_named_before_all_else() -> None:
-    run = RunContext({"concurrency": 1}, logging.getLogger("values"))
+    run = RunContext({"concurrency": 1}, logging.getLogger("values"), LineWriter())
     for number in range(20):
         run.fail(InexactError(f"not exact {number}"))
     run.fail(KeyRefusedError("the key is refused"))

@@ -127,12 +127,14 @@ class AirbyteWriter(LineWriter):
 
     # How streams fare
 
+    @override
     def begin_stream(self, stream: str) -> None:
         """Write that a stream begins."""
         self._stream, self._is_running = stream, False
         self._state, self._uncovered = None, 0
         self.write(_stream_status(stream, "STARTED"))
 
+    @override
     def end_stream(self, states: Mapping[str, Any], error: TapError | None) -> None:
         """Write the last state of the stream, and how it was read."""
         self._write(self._state_line(states, is_last=True))

@@ -44,23 +44,13 @@ class SourceBetterData(TapBetterData):
     def __init__(
         self, writer: AirbyteWriter, config: Mapping[str, Any], **kwargs: Any
     ) -> None:
-        """Make the source; it listens to how its streams fare.
+        """Make the source.
 
         Raises:
             SettingsError: If a setting can't be used.
         """
         self._writer = writer
         super().__init__(config=config, message_writer=writer, **kwargs)
-        self.run.listener = self
-
-    def begin_stream(self, stream: str) -> None:
-        """Say so."""
-        self._writer.begin_stream(stream)
-
-    def end_stream(self, stream: str, error: TapError | None) -> None:
-        """Say so, with its last state."""
-        del stream
-        self._writer.end_stream(self.state, error)
 
     @override
     def say_end(self, line: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from singer_sdk.mapper import CustomStreamMap
+from singer_sdk.mapper import CustomStreamMap, SameRecordTransform
 
 from tap_betterdata.api.errors import MapError
 from tap_betterdata.api.redaction import redact
@@ -18,10 +18,23 @@ if TYPE_CHECKING:
     from tap_betterdata.output.rows import Row
 
 
-def map_record(
+def map_records(
+    stream_map: StreamMap, records: list[Row], stream: str, keys: Iterable[str]
+) -> list[Row]:
+    """Map records; those that the map leaves out are missing.
+
+    Raises:
+        MapError: If an expression of the map fails, in whatever way.
+    """
+    if type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled:
+        return records
+    mapped = [_map_record(stream_map, record, stream, keys) for record in records]
+    return [record for record in mapped if record is not None]
+
+
+def _map_record(
     stream_map: StreamMap, record: Row, stream: str, keys: Iterable[str]
 ) -> Row | None:
-    """Map a record; None if the map leaves it out, a `MapError` if it fails."""
     try:
         return stream_map.transform(record)
     except Exception as error:

@@ -11,7 +11,11 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeGuard
 
 from tap_betterdata.api.decoding import EXACT
-from tap_betterdata.api.errors import ValueUnreadableError, name_some
+from tap_betterdata.api.errors import (
+    UnexpectedAnswerError,
+    ValueUnreadableError,
+    name_some,
+)
 from tap_betterdata.api.redaction import quote, redact
 from tap_betterdata.state.stamps import are_dates, are_normal_stamps, normalize_stamp
 
@@ -250,23 +254,31 @@ def describe_record(row: Row, keys: Iterable[str]) -> str:
     return ", ".join(f"{key} {quote(row.get(key))}" for key in keys)
 
 
-def elements(row: Row, name: str, where: str) -> list[Row]:
-    """Return the objects in a list that a row holds; none if there is no list.
+def elements(row: Row, name: str, key: str, where: str) -> list[Row]:
+    """Return the objects in a list that a row holds, each with a key of its own.
 
     Raises:
-        ValueUnreadableError: If it is anything else; `where` tells what the row is.
+        ValueUnreadableError: If there is anything else in place of the list.
+        UnexpectedAnswerError: If two have the same key: a target would keep one.
     """
-    value = row.get(name)
-    if value is None:
-        return []
-    if _is_list_of_objects(value):
-        return value
-    msg = (
-        f"{where}: {quote(value)} in the field {name} is not a list of objects. "
-        "Nothing is guessed: have the value mended in Better Data, or deselect the "
-        "stream."
-    )
-    raise ValueUnreadableError(msg)
+    value = [] if row.get(name) is None else row[name]
+    if not _is_list_of_objects(value):
+        msg = (
+            f"{where}: {quote(value)} in the field {name} is not a list of objects. "
+            "Nothing is guessed: have the value mended in Better Data, or deselect the "
+            "stream."
+        )
+        raise ValueUnreadableError(msg)
+    keys: set[str] = set()
+    for element in value:
+        if str(element.get(key)) in keys:
+            msg = (
+                f"{where}: two of its {name} have {describe_record(element, [key])}. "
+                "Nothing is guessed: tell the tap's developers"
+            )
+            raise UnexpectedAnswerError(msg)
+        keys.add(str(element.get(key)))
+    return value
 
 
 class _UnreadableError(Exception):

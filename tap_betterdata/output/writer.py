@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
+    from tap_betterdata.api.errors import TapError
+
 _BROKEN_PIPE_EXIT = 141
 # From which share of the output on the state is a burden: a twentieth.
 _LARGE_STATE = 20
@@ -62,10 +64,6 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
             self._state_bytes += len(line)
         self._write(line)
 
-    def write_messages(self, messages: Iterable[Message]) -> None:
-        """Write messages to standard output, all at once."""
-        self._write(encode_lines([message.to_dict() for message in messages]))
-
     def write_records(
         self,
         stream: str,
@@ -85,6 +83,12 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
             for record in records
         ]
         self._write(encode_lines(messages))
+
+    def begin_stream(self, stream: str) -> None:
+        """Take note that a stream begins; Singer has no message for it."""
+
+    def end_stream(self, states: Mapping[str, Any], error: TapError | None) -> None:
+        """Take note that it has ended, and why it is not whole, if it is not."""
 
     def _write(self, lines: bytes) -> None:
         self._bytes += len(lines)

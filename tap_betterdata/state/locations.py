@@ -10,6 +10,7 @@ from tap_betterdata.api.redaction import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from tap_betterdata.api.errors import TapError
 
@@ -26,8 +27,8 @@ class Locations:
     Attributes:
         configured: The setting `location_ids`, without repetitions; None if not set.
         known: The locations that are known, from the state and from this run.
-        as_of: Until when the known ones are all there are, a time stamp; None if no
-            run has read the whole inventory.
+        as_of: Until when the known ones are all there are; None if no run has read
+            the whole inventory.
         unusable: What stood for locations and can't be asked for, for messages.
         learned: Whether the inventory was read for them in this run.
         certain: Whether it was read whole and exactly, so that all are known.
@@ -40,7 +41,7 @@ class Locations:
         """Begin with what is set."""
         self.configured = list(dict.fromkeys(configured)) if configured else None
         self.known: set[str] = set()
-        self.as_of: str | None = None
+        self.as_of: datetime | None = None
         self.unusable: set[str] = set()
         self.learned = False
         self.certain = False
@@ -57,9 +58,11 @@ class Locations:
                 self._seen.update(self._ids_in([location]))
         self.known |= self._seen
 
-    def recall(self, ids: Iterable[str]) -> None:
-        """Take what an earlier run knew."""
+    def recall(self, ids: Iterable[str], as_of: datetime | None = None) -> None:
+        """Take what an earlier run knew; of several, the latest moment counts."""
         self.known.update(self._ids_in(ids))
+        if as_of and (self.as_of is None or self.as_of < as_of):
+            self.as_of = as_of
 
     def _ids_in(self, values: Iterable[object]) -> Iterator[str]:
         """Read ids as records do, and note those that can't be sent in a request."""

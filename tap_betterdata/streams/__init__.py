@@ -6,15 +6,16 @@ from tap_betterdata.streams.analytics import (
     InventoryAnalyticsStream,
 )
 from tap_betterdata.streams.atp import InventoryAtpChannelsStream, InventoryAtpStream
+from tap_betterdata.streams.base import BetterDataStream
 from tap_betterdata.streams.inventory import InventoryStream
 from tap_betterdata.streams.transfers import TransferRecommendationsStream
 
-__all__ = [
-    "AlertsConfigStream",
-    "InventoryAnalyticsCategoriesStream",
-    "InventoryAnalyticsStream",
-    "InventoryAtpChannelsStream",
-    "InventoryAtpStream",
-    "InventoryStream",
-    "TransferRecommendationsStream",
-]
+STREAMS: tuple[type[BetterDataStream], ...] = (
+    AlertsConfigStream,
+    InventoryAnalyticsCategoriesStream,
+    InventoryAnalyticsStream,
+    InventoryAtpChannelsStream,
+    InventoryAtpStream,
+    InventoryStream,
+    TransferRecommendationsStream,
+)

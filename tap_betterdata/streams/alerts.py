@@ -10,9 +10,7 @@ from tap_betterdata.compat import override
 from tap_betterdata.streams.base import BetterDataStream, RowsPage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from tap_betterdata.api.answers import Row
+    from collections.abc import Iterator
 
 _TYPES = {
     "stockout": "no stock",
@@ -88,13 +86,5 @@ class AlertsConfigStream(BetterDataStream):
     def pages(self) -> Iterator[RowsPage]:
         """Ask for the one object that there is."""
         self.least_requests = 1
-        yield RowsPage(
-            partition={},
-            rows=[self.read_one({}, holds="config")["config"]],
-            envelope={},
-        )
-
-    @override
-    def records_of(self, page: RowsPage) -> Iterable[Row]:
-        """The object is the record."""
-        return page["rows"]
+        body = self.read_one({}, holds="config")
+        yield RowsPage(partition={}, rows=[body["config"]], envelope={})

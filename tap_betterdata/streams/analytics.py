@@ -43,10 +43,8 @@ _PERIOD = (
         "periodTo", th.DateType, description="The period's last day, as asked for."
     ),
 )
-_CATEGORY_NAME = th.Property(
-    "categoryName", th.StringType, description="The category's name."
-)
 _CATEGORY = (
+    th.Property("categoryName", th.StringType, description="The category's name."),
     th.Property("value", th.NumberType, description="What its units are worth."),
     th.Property("units", th.NumberType, description="How many units there are."),
 )
@@ -61,7 +59,6 @@ class _AnalyticsEndpoint(PeriodicStream):
 
     path = "/inventory/analytics"
     replication_key = "periodFrom"
-    _warned = False
 
     @override
     def check_body(self, body: Mapping[str, Any]) -> None:
@@ -69,8 +66,9 @@ class _AnalyticsEndpoint(PeriodicStream):
         check_object(body, "period")
 
     @override
-    def read_period(self, partition: Partition) -> RowsPage:
+    def begin(self, partition: Partition, *, is_ahead: bool) -> RowsPage:
         """Read the analytics of a period, and check that it is the one asked for."""
+        del is_ahead
         body = self.read_one(partition, holds="analytics")
         self._check_period(partition, body.get("period") or {})
         return RowsPage(partition=partition, rows=[body["analytics"]], envelope={})
@@ -90,9 +88,7 @@ class _AnalyticsEndpoint(PeriodicStream):
             if _days_between(answered, partition[asked]) > 1:
                 msg = f"{said}. It does not honour the dates; its numbers are not kept"
                 raise UnexpectedAnswerError(msg)
-            if not self._warned:
-                self._warned = True
-                self.logger.warning("%s. The record says what was asked for.", said)
+            self.warn_once("%s. The record says what was asked for.", said)
 
     def _period(self, page: RowsPage) -> dict[str, Any]:
         partition = page["partition"]
@@ -137,7 +133,6 @@ class InventoryAnalyticsStream(_AnalyticsEndpoint):
                     th.Property(
                         "categoryId", th.StringType, description="The category."
                     ),
-                    _CATEGORY_NAME,
                     *_CATEGORY,
                     additional_properties=False,
                 )
@@ -164,7 +159,6 @@ class InventoryAnalyticsCategoriesStream(_AnalyticsEndpoint):
         th.Property(
             "categoryId", th.StringType, required=True, description="The category."
         ),
-        _CATEGORY_NAME,
         *_CATEGORY,
     ).to_dict()
 
@@ -173,7 +167,7 @@ class InventoryAnalyticsCategoriesStream(_AnalyticsEndpoint):
         """A period's category is a record."""
         for row in page["rows"]:
             named = describe_request(self.name, page["partition"])
-            for category in elements(row, "byCategory", named):
+            for category in elements(row, "byCategory", "categoryId", named):
                 yield {**category, **self._period(page)}
 
 

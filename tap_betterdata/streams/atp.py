@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk import typing as th
 
 from tap_betterdata.api.answers import check_object, check_objects
-from tap_betterdata.api.errors import UnexpectedAnswerError, describe_request
-from tap_betterdata.api.redaction import quote, redact
+from tap_betterdata.api.errors import describe_request
+from tap_betterdata.api.redaction import quote
 from tap_betterdata.compat import override
 from tap_betterdata.output.rows import elements
 from tap_betterdata.streams.located import LocatedStream
@@ -72,7 +72,6 @@ class _AtpEndpoint(LocatedStream, PagedStream):
     records_key = "products"
     max_limit = 200
     row_key = "productMasterId"
-    _warned = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Make the stream."""
@@ -92,7 +91,7 @@ class _AtpEndpoint(LocatedStream, PagedStream):
         location = partition["locationId"]
         return {
             "locationName": self._names.get(location),
-            "channels": list(self._channels.get(location, {}).values()),
+            "channels": dict(self._channels[location]),
         }
 
     @override
@@ -107,34 +106,22 @@ class _AtpEndpoint(LocatedStream, PagedStream):
         page = super().read_page(params, number, limit)
         asked = params["locationId"]
         location = page.envelope.get("location") or {}
-        for answered in (location.get("id"), *(r.get("locationId") for r in page.rows)):
-            # As text: some servers write ids as numbers.
-            if answered is not None and str(answered) != asked:
-                where = describe_request(self.name, params)
-                msg = (
-                    f"{where}: the API answered for location {redact(str(answered))}. "
-                    "It does not filter by location: tell the tap's developers"
-                )
-                raise UnexpectedAnswerError(msg)
+        answered = [row.get("locationId") for row in page.rows]
+        self.check_locations(asked, [location.get("id"), *answered])
         if location.get("name") is not None:
             self._names[asked] = location["name"]
         known = self._channels.setdefault(asked, {})
         for channel in page.envelope.get("channels") or []:
-            before = known.setdefault(str(channel.get("channelId")), channel)
-            if before != channel:
-                known[str(channel.get("channelId"))] = channel
-                self._warn_of(channel)
+            channel_id = str(channel.get("channelId"))
+            if known.setdefault(channel_id, channel) != channel:
+                known[channel_id] = channel
+                self.warn_once(
+                    "%s: the API describes channel %s differently on two pages. What "
+                    "came later is used, here and for other channels.",
+                    self.name,
+                    channel_id,
+                )
         return page
-
-    def _warn_of(self, channel: Row) -> None:
-        if not self._warned:
-            self._warned = True
-            self.logger.warning(
-                "%s: the API describes channel %s differently on two pages. What came "
-                "later is used, here and for other channels.",
-                self.name,
-                channel.get("channelId"),
-            )
 
 
 class InventoryAtpStream(_AtpEndpoint):
@@ -209,10 +196,11 @@ class InventoryAtpChannelsStream(_AtpEndpoint):
     @override
     def records_of(self, page: RowsPage) -> Iterable[Row]:
         """A product's channel is a record; its fields win over the channel list's."""
-        common = {str(c.get("channelId")): c for c in page["envelope"]["channels"]}
+        common = page["envelope"]["channels"]
+        where = describe_request(self.name, page["partition"])
         for product in page["rows"]:
-            named = f"{self.name}: product {quote(product.get('productMasterId'))}"
-            for channel in elements(product, "channels", named):
+            named = f"{where}, product {quote(product.get('productMasterId'))}"
+            for channel in elements(product, "channels", "channelId", named):
                 yield {
                     **common.get(str(channel.get("channelId")), {}),
                     **channel,

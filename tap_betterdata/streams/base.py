@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
-from singer_sdk.singerlib import ActivateVersionMessage, RecordMessage, StateMessage
+from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_betterdata.api.client import ApiStream
@@ -18,16 +17,14 @@ from tap_betterdata.api.errors import (
     InexactError,
     StorageError,
     TapError,
-    UnexpectedAnswerError,
     describe_request,
 )
 from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
-from tap_betterdata.output.maps import map_record
-from tap_betterdata.output.rows import RowReader, describe_record
+from tap_betterdata.output.maps import map_records
+from tap_betterdata.output.rows import RowReader
 from tap_betterdata.output.selection import deselected_fields
 from tap_betterdata.output.shared_pages import SharedPages
-from tap_betterdata.output.writer import LineWriter
 from tap_betterdata.pagination.prefetch import Prefetcher
 from tap_betterdata.state.bookmarks import Bookmarks
 from tap_betterdata.state.pace import StatePace
@@ -36,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
-    from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.helpers.types import Context
     from singer_sdk.tap_base import Tap
 
     from tap_betterdata.api.answers import Row
@@ -46,16 +43,12 @@ Partition = dict[str, Any]
 
 
 class RowsPage(TypedDict):
-    """What one answer brought.
+    """What one answer brought."""
 
-    Attributes:
-        partition: What was asked for besides the page, such as `locationId`.
-        rows: The rows.
-        envelope: What the streams of the endpoint use of what stands beside the rows.
-    """
-
+    # What was asked for besides the page, such as `locationId`.
     partition: Partition
     rows: list[Row]
+    # What the streams of the endpoint use of what stands beside the rows.
     envelope: dict[str, Any]
 
 
@@ -66,23 +59,22 @@ class BetterDataStream(ApiStream):
     for (`pages`), and how an answer becomes records (`records_of`).
 
     Attributes:
-        rows: How many records were written.
-        least_requests: How many requests the stream's answers take at least.
-        waited: For how many seconds the budget was waited for.
-        seconds: How long the stream took, all in all.
-        complete: Whether everything that was to be read was read, exactly.
         failure: Why something could not be read at all, the first reason.
     """
 
+    name: str
     path: str
-    # Whether records are parts of rows. Rows are compared where they are read, their
-    # parts are not.
+    # Whether records are parts of rows.
     is_flat = False
+    # The SDK would send ACTIVATE_VERSION before the first record. A target deletes rows
+    # of other versions when it comes: that is for after the last one.
+    emit_activate_version_messages = False
 
     def __init__(self, tap: Tap, run: RunContext) -> None:
         """Make the stream of a run."""
         super().__init__(tap, run.connection)
         self.run = run
+        # What `Progress` says of it.
         self.rows = 0
         self.least_requests = 0
         self.waited = self.seconds = 0.0
@@ -90,14 +82,15 @@ class BetterDataStream(ApiStream):
         self.failure: TapError | None = None
         self._awaits_first_page = False
         self._pace = StatePace()
+        self._warnings: set[str] = set()
 
     @abstractmethod
     def pages(self) -> Iterator[RowsPage]:
         """Ask the endpoint for all that the run needs of it."""
 
-    @abstractmethod
     def records_of(self, page: RowsPage) -> Iterable[Row]:
         """Make records of an answer; fields that the schema lacks are dropped later."""
+        return page["rows"]
 
     def shared_pages(self) -> Iterator[RowsPage]:
         """Return the endpoint's answers, asked for once in a run.
@@ -114,12 +107,11 @@ class BetterDataStream(ApiStream):
                 raise
             # The first of them is the one that asked.
             other = self.siblings()[0]
-            if not other.complete:
-                msg = f"{self.name}: as the other stream of {self.path}"
-                why = other.failure
-                self.record_gap(
-                    IncompleteRunError(msg, why.kind) if why else InexactError(msg)
-                )
+            msg = f"{self.name}: as the other stream of {self.path}"
+            if other.failure:
+                self.record_gap(IncompleteRunError(msg, other.failure.kind))
+            elif not other.complete:
+                self.record_gap(InexactError(msg))
         elif self.siblings():
             shared = self.run.shared_pages[self.path] = SharedPages[RowsPage]()
             yield from shared.fill(self.pages())
@@ -132,8 +124,9 @@ class BetterDataStream(ApiStream):
             stream
             for stream in self.tap.streams.values()
             if isinstance(stream, BetterDataStream)
-            and stream is not self
             and stream.path == self.path
+            # Two lists of one path that are declared may differ in their parameters.
+            and type(stream) is not type(self)
             and stream.selected
         ]
 
@@ -161,6 +154,12 @@ class BetterDataStream(ApiStream):
             where = describe_request(self.name, partition)
             self.record_gap(InexactError(f"{where}: not exact. {'; '.join(doubts)}"))
 
+    def warn_once(self, message: str, *args: object) -> None:
+        """Warn of something, the first time that it is found in this run."""
+        if message not in self._warnings:
+            self._warnings.add(message)
+            self.logger.warning(message, *args)
+
     @property
     def prefetcher(self) -> Prefetcher:
         """What makes requests ahead: nothing does where a record or two are enough."""
@@ -170,42 +169,20 @@ class BetterDataStream(ApiStream):
 
     def batches(self) -> Iterator[list[Row]]:
         """Read the stream: records as the schema declares them, a list an answer."""
+        if (fatal := self.connection.fatal_error) is not None:
+            msg = f"{self.name}: not begun"
+            raise IncompleteRunError(msg, fatal.kind)
+        deselected = deselected_fields(self.mask, self.schema, self.effective_schema)
         conform = RowReader(
-            self.name, self.schema, self.primary_keys, self.logger, self.deselected
+            self.name, self.schema, self.primary_keys, self.logger, deselected
         )
         for page in self.shared_pages():
             if self.wants(page):
                 records = conform(self.records_of(page))
-                if self.is_flat:
-                    self._check_distinct(records)
                 yield records
                 self.rows += len(records)
                 # Not before: what can't be read or written must be asked for again.
                 self.bookmark_page(page)
-
-    def _check_distinct(self, records: list[Row]) -> None:
-        """Check that no two records of an answer have the same key.
-
-        A target would keep one of them.
-        """
-        known: set[tuple[Any, ...]] = set()
-        for record in records:
-            key = tuple([record[name] for name in self.primary_keys])
-            if key in known:
-                named = describe_record(record, self.primary_keys)
-                msg = (
-                    f"{self.name}: two records with {named} in one answer. Nothing is "
-                    "guessed: tell the tap's developers"
-                )
-                raise UnexpectedAnswerError(msg)
-            known.add(key)
-
-    @override
-    def get_records(self, context: Context | None) -> Iterator[Record]:
-        """Read the stream, record by record."""
-        del context
-        for batch in self.batches():
-            yield from batch
 
     @override
     def _sync_records(
@@ -221,16 +198,12 @@ class BetterDataStream(ApiStream):
         bookmark that compares time stamps as strings. There is no public hook around
         it. Batches, stream maps, flattening and metrics behave as they do there.
         """
-        if (fatal := self.connection.fatal_error) is not None:
-            self.record_gap(IncompleteRunError(f"{self.name}: not begun", fatal.kind))
-            return
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 for batch in self.batches():
                     self._begin_writing()
                     if write_messages:
                         self._write(batch)
-                        self._write_state_now_and_then()
                     else:
                         # The SDK's batches take them; otherwise it looks at none.
                         yield from batch
@@ -283,45 +256,18 @@ class BetterDataStream(ApiStream):
             # They may cover rows that are in no file.
             del self.bookmarks
 
-    @cached_property
-    def deselected(self) -> frozenset[str]:
-        """What the catalog leaves out, found once and not for each record."""
-        return deselected_fields(self.mask, self.schema, self.effective_schema)
-
-    @cached_property
-    def _is_unmapped(self) -> bool:
-        """Whether stream maps and flattening leave the records as they are."""
-        return all(
-            type(stream_map) is SameRecordTransform
-            and not stream_map.flattening_enabled
-            for stream_map in self.stream_maps
-        )
-
     def _write(self, batch: list[Row]) -> None:
         extracted = datetime.now(tz=UTC)
-        writer = self.tap.message_writer
-        if self._is_unmapped and isinstance(writer, LineWriter):
-            writer.write_records(
-                self.name, batch, version=self._version, extracted=extracted
-            )
-            return
-        keys = self.primary_keys
-        messages = [
-            RecordMessage(
-                stream=stream_map.stream_alias,
-                record=mapped,
+        for stream_map in self.stream_maps:
+            records = map_records(stream_map, batch, self.name, self.primary_keys)
+            self.run.writer.write_records(
+                stream_map.stream_alias,
+                records,
                 version=self._version,
-                time_extracted=extracted,
+                extracted=extracted,
             )
-            for record in batch
-            for stream_map in self.stream_maps
-            if (mapped := map_record(stream_map, record, self.name, keys)) is not None
-        ]
-        if isinstance(writer, LineWriter):
-            writer.write_messages(messages)
-            return
-        for message in messages:
-            self.tap.write_message(message)
+        if self._pace.is_due(is_large=self.run.writer.is_state_large):
+            self._write_state()
 
     # ACTIVATE_VERSION
 
@@ -336,38 +282,18 @@ class BetterDataStream(ApiStream):
         return True
 
     def _activate_version(self) -> None:
-        """Tell the target which rows are current, if all of them have been written.
-
-        A target deletes all others then.
-        """
+        """Tell the target which rows are current, if all of them have been written."""
         if self.complete and self.is_certain and self._version is not None:
-            for stream_map in self.stream_maps:
-                if not isinstance(stream_map, RemoveRecordTransform):
-                    self.tap.write_message(
-                        ActivateVersionMessage(stream_map.stream_alias, self._version)
-                    )
-
-    @property
-    @override
-    def emit_activate_version_messages(self) -> bool:
-        """Keep the SDK from sending ACTIVATE_VERSION before the first record.
-
-        A target deletes rows of other versions when it comes: it may only come after
-        the last record, of a table that was read whole.
-        """
-        return False
+            self._write_activate_version_message(self._version)
 
     @cached_property
     def _version(self) -> int | None:
         """The table version that the records get, in seconds since 1970."""
-        wanted = self.config.get("emit_activate_version_messages", False)
-        if (
-            wanted
-            and self.replication_method == REPLICATION_FULL_TABLE
-            and not self.is_part
-        ):
-            return self.tap.initialized_at // 1000
-        return None
+        is_wanted = self.config.get("emit_activate_version_messages", False)
+        is_whole = (
+            self.replication_method == REPLICATION_FULL_TABLE and not self.is_part
+        )
+        return self.tap.initialized_at // 1000 if is_wanted and is_whole else None
 
     @property
     def is_dry_run(self) -> bool:
@@ -391,12 +317,6 @@ class BetterDataStream(ApiStream):
             dict(self.bookmarks.state)
         )
 
-    def _write_state_now_and_then(self) -> None:
-        writer = self.tap.message_writer
-        is_large = isinstance(writer, LineWriter) and writer.is_state_large
-        if self._pace.is_due(is_large=is_large):
-            self._write_state()
-
     def _write_state(self) -> None:
         self._pace.restart()
         self.checkpoint()
@@ -409,8 +329,7 @@ class BetterDataStream(ApiStream):
     ) -> None:
         """Write the stream's last state; the SDK calls this after the stream."""
         self._write_state()
-        self.run.progress.end()
-        self.run.end_stream(self.name)
+        self.run.end_stream(self.tap.state)
 
     @override
     def get_replication_key_signpost(
@@ -423,17 +342,13 @@ class BetterDataStream(ApiStream):
         """
         self._awaits_first_page = True
         if not self.is_dry_run:
-            self.run.progress.watch(self)
-        self.run.begin_stream(self.name)
+            self.run.begin_stream(self)
 
     @override
     def log_sync_costs(self) -> None:
         """Say what all streams cost, and end the run, after the last one.
 
         The SDK calls this for each stream when all are done.
-
-        Raises:
-            IncompleteRunError: If anything was left out.
         """
         streams = self.tap.streams
         if self.name == next(reversed(streams)):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from singer_sdk.tap_base import Tap
 
     from tap_betterdata.api.answers import Row
-    from tap_betterdata.streams.base import BetterDataStream, Partition, RowsPage
+    from tap_betterdata.streams.base import Partition, RowsPage
     from tap_betterdata.streams.run_context import RunContext
 
 DATA = "data"
@@ -52,9 +52,7 @@ DECLARATION = th.ObjectType(
 def find_fault(entries: Iterable[Mapping[str, Any]], known: Mapping[str, str]) -> str:
     """Say what is wrong with entries whose fields are of their kinds; empty if nothing.
 
-    Args:
-        entries: The setting.
-        known: The paths of the tap's own streams by their names.
+    Known are the tap's own streams: their paths by their names.
     """
     names = [*known]
     for number, entry in enumerate(entries):
@@ -116,11 +114,6 @@ class ExtraStream(PagedStream):
         """One list, with the entry's parameters."""
         return [self.params]
 
-    @override
-    def siblings(self) -> list[BetterDataStream]:
-        """None: what another entry asks of the same path may be another list."""
-        return []
-
     @cached_property
     @override
     def _fields(self) -> Fields:
@@ -129,11 +122,7 @@ class ExtraStream(PagedStream):
 
     @override
     def records_of(self, page: RowsPage) -> Iterator[Row]:
-        """Put each row whole beside its key.
-
-        Raises:
-            ValueUnreadableError: If it lacks a field of the key.
-        """
+        """Put each row whole beside its key, of which no field may be missing."""
         for row in page["rows"]:
             key = {name: row.get(name) for name in self.primary_keys}
             if None in key.values():

@@ -5,18 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk import typing as th
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
-from tap_betterdata.api.errors import (
-    RefusedError,
-    TapError,
-    UnexpectedAnswerError,
-    describe_request,
-)
-from tap_betterdata.api.redaction import redact
+from tap_betterdata.api.errors import RefusedError, TapError
 from tap_betterdata.compat import override
-from tap_betterdata.pagination.page import earlier
-from tap_betterdata.state.bookmarks import SORTED, UNSORTED
-from tap_betterdata.state.stamps import read_stamp, write_stamp
+from tap_betterdata.state.bookmarks import SORTED, UNSORTED, Bookmarks
+from tap_betterdata.state.stamps import write_stamp
 from tap_betterdata.streams.located import LocatedStream
 from tap_betterdata.streams.paged import PagedStream
 
@@ -24,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from tap_betterdata.pagination.page import Checkpoint, Page
+    from tap_betterdata.pagination.page import Page
     from tap_betterdata.streams.base import Partition, RowsPage
 
 
@@ -40,7 +34,6 @@ class InventoryStream(LocatedStream, PagedStream):
     records_key = "items"
     primary_keys = ("id",)
     replication_key = "updatedAt"
-    _learns = False
     _reached: datetime | None = None
 
     schema = th.PropertiesList(
@@ -82,6 +75,12 @@ class InventoryStream(LocatedStream, PagedStream):
         ),
     ).to_dict()
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make the stream; others learn the locations from it."""
+        super().__init__(*args, **kwargs)
+        self.run.locations.learn = self.learn_locations
+        self.run.locations.holds_stock = self.holds_stock
+
     @override
     def partitions_to_read(self) -> list[Partition]:
         """One list for each location that is set, or one over all locations."""
@@ -109,58 +108,27 @@ class InventoryStream(LocatedStream, PagedStream):
         locations.failure = self.failure
         locations.certain = self.complete and is_enough
         if locations.certain and self._reached and not locations.configured:
-            locations.as_of = write_stamp(self._reached)
+            locations.as_of = self._reached
 
     @override
     def read_page(self, params: Mapping[str, Any], number: int, limit: int) -> Page:
-        """Check that the server filters by location, as is documented."""
+        """Read a page, and check that its items are of the location asked for."""
         page = super().read_page(params, number, limit)
-        asked = params.get("locationId")
-        for row in page.rows if asked else []:
-            answered = row.get("locationId")
-            # As text: some servers write ids as numbers.
-            if answered is not None and str(answered) != asked:
-                where = describe_request(self.name, params)
-                msg = (
-                    f"{where}: the API sent an item of location "
-                    f"{redact(str(answered))}. It does not filter by location: leave "
-                    "location_ids empty, and tell the tap's developers"
-                )
-                raise UnexpectedAnswerError(msg)
+        if asked := params.get("locationId"):
+            answered = [row.get("locationId") for row in page.rows]
+            self.check_locations(asked, answered, "leave location_ids empty, and ")
         return page
-
-    @override
-    def until(self, partition: Mapping[str, Any], order: str) -> datetime | None:
-        """While only locations are learned, from when on new ones may have come."""
-        if not self._learns:
-            return super().until(partition, order)
-        as_of = read_stamp(self.run.locations.as_of)
-        # Older versions noted the newest time stamp that they had seen.
-        return as_of and earlier(as_of, self._lookback)
-
-    @override
-    def find_checkpoint(self, partition: Mapping[str, Any]) -> Checkpoint | None:
-        """While only locations are learned, all of the list must be seen."""
-        return None if self._learns else super().find_checkpoint(partition)
 
     @override
     def bookmark_list(
         self, partition: Mapping[str, Any], order: str, bookmark: datetime | None
     ) -> None:
-        """Leave the bookmarks alone while only locations are learned."""
+        """Note up to when the locations are known, too."""
         self._reached = bookmark
-        if not self._learns:
-            super().bookmark_list(partition, order, bookmark)
+        super().bookmark_list(partition, order, bookmark)
 
     def holds_stock(self, location: str) -> bool:
-        """Ask whether there are items of a location.
-
-        Args:
-            location: The location.
-
-        Returns:
-            Whether there are, or may be.
-        """
+        """Ask whether there are items of a location, or may be."""
         try:
             return bool(self.read_page({"locationId": location}, 1, 1).rows)
         except RefusedError as error:
@@ -175,7 +143,11 @@ class InventoryStream(LocatedStream, PagedStream):
             self.limit,
             " that changed" if self.run.locations.as_of else "",
         )
-        self._learns = True
+        # Nothing is written: no state gets these bookmarks.
+        self.forced_replication_method = REPLICATION_INCREMENTAL
+        self.bookmarks = Bookmarks({})
+        if as_of := self.run.locations.as_of:
+            self.bookmarks.advance(None, self.replication_key, write_stamp(as_of))
         for _ in self.pages():
             if self.is_dry_run:
                 return

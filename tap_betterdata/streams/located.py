@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_betterdata.api.errors import IncompleteRunError, name_some
+from tap_betterdata.api.errors import (
+    IncompleteRunError,
+    UnexpectedAnswerError,
+    describe_request,
+    name_some,
+)
 from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 from tap_betterdata.state.bookmarks import LOCATIONS, LOCATIONS_AS_OF
-from tap_betterdata.state.stamps import read_stamp
+from tap_betterdata.state.stamps import read_stamp, write_stamp
 from tap_betterdata.streams.partitioned import PartitionedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
 
     from tap_betterdata.api.errors import RefusedError
     from tap_betterdata.streams.base import Partition
@@ -35,18 +40,16 @@ class LocatedStream(PartitionedStream):
         """Return the locations to ask for; it is said if there may be more."""
         locations = self.run.locations
         ids = locations.ids()
-        if (
-            (failure := locations.failure)
-            and not locations.configured
-            and not self.is_dry_run
-        ):
+        if locations.configured:
+            return ids
+        if locations.failure:
             msg = (
                 f"{self.name}: only the {len(ids)} locations that are known were asked "
                 "for, since the inventory, which shows them, could not be read. Set "
                 "location_ids to do without it"
             )
-            self.record_gap(IncompleteRunError(msg, failure.kind))
-        if locations.unusable and not locations.configured and not self.is_dry_run:
+            self.record_gap(IncompleteRunError(msg, locations.failure.kind))
+        if locations.unusable:
             named = name_some(sorted(locations.unusable), MOST_NAMED)
             msg = (
                 f"{self.name}: no text that can be sent, so not asked for: the "
@@ -54,6 +57,20 @@ class LocatedStream(PartitionedStream):
             )
             self.record_gap(IncompleteRunError(msg, "config"))
         return ids
+
+    def check_locations(
+        self, asked: str, answered: Iterable[object], mend: str = ""
+    ) -> None:
+        """Check that the server filters by location, as is documented."""
+        for location in answered:
+            # As text: some servers write ids as numbers.
+            if location is not None and str(location) != asked:
+                where = describe_request(self.name, {"locationId": asked})
+                msg = (
+                    f"{where}: the API answered for location {redact(str(location))}. "
+                    f"It does not filter by location: {mend}tell the tap's developers"
+                )
+                raise UnexpectedAnswerError(msg)
 
     @override
     def scope_of(self, partition: Partition) -> Hashable:
@@ -84,23 +101,17 @@ class LocatedStream(PartitionedStream):
     @override
     def recall(self, state: Mapping[str, Any]) -> None:
         """Take the known locations from the state of an earlier run."""
-        locations = self.run.locations
-        locations.recall(state.get(LOCATIONS, ()))
-        stamps = [locations.as_of, state.get(LOCATIONS_AS_OF)]
-        locations.as_of = max(
-            (stamp for stamp in stamps if read_stamp(stamp)),
-            key=read_stamp,  # type: ignore[arg-type]
-            default=None,
-        )
+        as_of = read_stamp(state.get(LOCATIONS_AS_OF))
+        self.run.locations.recall(state.get(LOCATIONS, ()), as_of)
 
     @override
     def checkpoint(self) -> None:
         """Keep the locations too: a run that reads what changed sees only some."""
         locations = self.run.locations
         if not locations.configured:
-            known = sorted(locations.known)
+            known, as_of = sorted(locations.known), locations.as_of
             self.bookmarks.note(None, LOCATIONS, known or None)
-            self.bookmarks.note(None, LOCATIONS_AS_OF, locations.as_of)
+            self.bookmarks.note(None, LOCATIONS_AS_OF, as_of and write_stamp(as_of))
             for part in self.tap.state.get("bookmarks", {}).values():
                 # One that is gone must not come back from another stream's state.
                 if LOCATIONS in part:

@@ -41,11 +41,9 @@ from tap_betterdata.streams.base import Partition, RowsPage
 from tap_betterdata.streams.partitioned import PartitionedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Hashable, Mapping
 
     import requests
-
-    from tap_betterdata.api.answers import Row
 
 
 Reader = SortedList | PlainList
@@ -137,11 +135,6 @@ class PagedStream(PartitionedStream):
             for partition in partitions
         }
         return self.pages_of(partitions)
-
-    @override
-    def records_of(self, page: RowsPage) -> Iterable[Row]:
-        """A row is a record."""
-        return page["rows"]
 
     # How a page is asked for
 

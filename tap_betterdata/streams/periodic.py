@@ -3,70 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from copy import deepcopy
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from tap_betterdata.compat import override
-from tap_betterdata.state.bookmarks import GRANULARITY, START, Bookmarks, as_date
-from tap_betterdata.state.periods import Period, is_whole, last_day, periods
+from tap_betterdata.state.bookmarks import GRANULARITY, START, as_date
+from tap_betterdata.state.periods import is_whole, last_day, periods
 from tap_betterdata.streams.located import LocatedStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from tap_betterdata.streams.base import Partition, RowsPage
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which periods a run reads.
-
-    Attributes:
-        periods: All of them, in order of time.
-        closed: The first days of those that are over and not cut short: read once.
-        again: From which first day on they are read again, closed or not.
-        bookmark: Tells until which first day a location was read before.
-        is_known: Tells whether a location's period was read when it was over: one that
-            is cut short now must not take its place.
-        keeps: Whether the run moves bookmarks.
-    """
-
-    periods: list[Period]
-    closed: frozenset[date]
-    again: date
-    bookmark: Callable[[str], date | None]
-    is_known: Callable[[str, Period], bool]
-    keeps: bool
-
-    def wanted(self, location: str) -> list[dict[str, str]]:
-        """Return what to ask for of a location.
-
-        Args:
-            location: The location.
-
-        Returns:
-            Its periods that are new, running, or closed not long ago.
-        """
-        read_until = self.bookmark(location)
-        return [
-            {
-                "locationId": location,
-                "fromDate": period.first.isoformat(),
-                "toDate": period.last.isoformat(),
-            }
-            for period in self.periods
-            if (
-                read_until is None
-                or period.first > read_until
-                or period.first >= self.again
-            )
-            and (period.first in self.closed or not self.is_known(location, period))
-        ]
 
 
 class PeriodicStream(LocatedStream):
@@ -76,47 +26,41 @@ class PeriodicStream(LocatedStream):
     read: closed means that its last day is over, and that no setting cut it short.
     """
 
+    # Rows outside the stretch of time must not be dropped.
+    is_part = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Make the stream."""
+        super().__init__(*args, **kwargs)
+        # What this run reads, by location and first day.
+        self._wanted: dict[tuple[str, str], Partition] = {}
+        # The first days of the periods that it moves bookmarks to.
+        self._closed: set[str] = set()
+
     @abstractmethod
-    def read_period(self, partition: Partition) -> RowsPage:
+    @override
+    def begin(self, partition: Partition, *, is_ahead: bool) -> RowsPage:
         """Ask for one period: `locationId`, `fromDate` and `toDate`."""
 
     @override
-    def begin(self, partition: Partition, *, is_ahead: bool) -> RowsPage:
-        """Ask for the period: there is no more to it."""
-        del is_ahead
-        return self.read_period(partition)
-
-    @override
     def pages_from(self, partition: Partition, begun: RowsPage) -> Iterator[RowsPage]:
-        """Return its one answer."""
+        """Return the period's one answer."""
         del partition
-        return iter([begun])
-
-    @property
-    @override
-    def is_part(self) -> bool:
-        """A stretch of time is a part, always: rows outside it must not be dropped."""
-        return True
+        yield begun
 
     @override
     def pages(self) -> Iterator[RowsPage]:
         """Ask for each period that this stream or one that shares it wants."""
-        plans = [
-            stream.plan
-            for stream in (self, *self.siblings())
-            if isinstance(stream, PeriodicStream)
-        ]
-        partitions = {
-            (location, partition["fromDate"]): partition
-            for location in self.location_ids()
-            for plan in plans
-            for partition in plan.wanted(location)
-        }
-        ordered = [partitions[key] for key in sorted(partitions)]
-        self.least_requests += len(ordered)
-        self.run.progress.begin(self.name, len(ordered))
-        total = len(ordered)
-        for done, page in enumerate(self.pages_of(ordered), 1):
+        locations = self.location_ids()
+        wanted: dict[tuple[str, str], Partition] = {}
+        for stream in (self, *self.siblings()):
+            if isinstance(stream, PeriodicStream):
+                wanted |= stream.plan(locations)
+        partitions = [wanted[key] for key in sorted(wanted)]
+        total = len(partitions)
+        self.least_requests += total
+        self.run.progress.begin(self.name, total)
+        for done, page in enumerate(self.pages_of(partitions), 1):
             self.run.progress.step(self.name, done=done, of=total, total=total)
             yield page
 
@@ -124,65 +68,58 @@ class PeriodicStream(LocatedStream):
     def wants(self, page: RowsPage) -> bool:
         """Tell whether an answer is this stream's, and not only its sibling's."""
         partition = page["partition"]
-        return partition in self.plan.wanted(partition["locationId"])
+        return (partition["locationId"], partition["fromDate"]) in self._wanted
 
     @override
     def bookmark_page(self, page: RowsPage) -> None:
         """Move the location's bookmark when a closed period has been read."""
         location, first = (page["partition"][k] for k in ("locationId", "fromDate"))
-        if self.plan.keeps and date.fromisoformat(first) in self.plan.closed:
+        if first in self._closed:
             self.bookmarks.advance(location, self.replication_key or "", first)
 
-    @cached_property
-    def plan(self) -> Plan:
-        """What this run reads; starting over, if settings say so, begins here."""
+    def plan(self, locations: Iterable[str]) -> dict[tuple[str, str], Partition]:
+        """Choose what this run reads, by location and first day.
+
+        Those are the periods that are new, running, or closed not long ago. A
+        backfill and a full table have all that lies within the dates.
+        """
         granularity = self.config["analytics_granularity"]
-        is_backfill = self._is_backfill()
-        keeps = self.replication_method == REPLICATION_INCREMENTAL and not is_backfill
-        if keeps:
-            self._start_over_if_changed(granularity)
         start, end = self._window()
-        cut = list(periods(start, end, granularity))
         today = datetime.now(tz=UTC).date()
-        closed = [p for p in cut if p.last < today and is_whole(p, granularity)]
-        lookback = self.config["analytics_lookback_periods"]
-        again = closed[max(len(closed) - lookback, 0) :]
-        before = Bookmarks(deepcopy(self.bookmarks.state))
-        is_same = before.noted(None, GRANULARITY) == granularity
-        if is_backfill:
+        chosen = list(periods(start, end, granularity))
+        closed = [p for p in chosen if p.last < today and is_whole(p, granularity)]
+        again = set(chosen)
+        if self._is_backfill(end):
             self.logger.info(
                 "The end_date lies before what was read: a backfill, which moves no "
-                "bookmark. What it cuts short, and was read whole, is left out."
+                "bookmark, and leaves out a period that the date cuts short."
             )
-        if keeps:
-            self.bookmarks.note(None, GRANULARITY, granularity)
-            self.bookmarks.note(None, START, start.isoformat())
+            if granularity != "range":
+                chosen = closed
+        elif self.replication_method == REPLICATION_INCREMENTAL:
+            self._begin_anew_if_changed(granularity, start)
+            self._closed = {period.first.isoformat() for period in closed}
+            lookback = self.config["analytics_lookback_periods"]
+            again = set(closed[max(len(closed) - lookback, 0) :])
+        for location in locations:
+            read_until = as_date(self.bookmarks.get(location))
+            for period in chosen:
+                if read_until is None or period.first > read_until or period in again:
+                    first = period.first.isoformat()
+                    self._wanted[location, first] = {
+                        "locationId": location,
+                        "fromDate": first,
+                        "toDate": period.last.isoformat(),
+                    }
+        return self._wanted
 
-        def read_until(location: str) -> date | None:
-            return as_date(before.get(location))
-
-        def is_known(location: str, period: Period) -> bool:
-            begun, until = as_date(before.noted(None, START)), read_until(location)
-            if not is_same or begun is None or until is None:
-                return False
-            return begun <= period.first <= until
-
-        return Plan(
-            periods=cut,
-            closed=frozenset(period.first for period in closed),
-            again=again[0].first if again else end,
-            bookmark=read_until if keeps else lambda _: None,
-            is_known=is_known,
-            keeps=keeps,
-        )
-
-    def _is_backfill(self) -> bool:
+    def _is_backfill(self, end: date) -> bool:
         """Whether the setting end_date keeps the run to what lies behind it."""
         latest = as_date(max(self.bookmarks.values(), default=None))
         if latest is None or not self.config.get("end_date"):
             return False
         granularity = self.bookmarks.noted(None, GRANULARITY)
-        return self.run.window[1] < last_day(latest, granularity or "day")
+        return end < last_day(latest, granularity or "day")
 
     def _window(self) -> tuple[date, date]:
         """Return the first and last day; unless set, the first stays what it was.
@@ -192,16 +129,15 @@ class PeriodicStream(LocatedStream):
         """
         start, end = self.run.window
         begun = as_date(self.bookmarks.noted(None, START))
-        if self.config.get("start_date") or not begun or begun > start:
-            return start, end
-        return begun, end
+        if begun and begun < start and not self.config.get("start_date"):
+            start = begun
+        return start, end
 
-    def _start_over_if_changed(self, granularity: str) -> None:
-        """Drop the bookmarks if they were made with other settings."""
-        start = self._window()[0].isoformat()
-        for name, now in ((GRANULARITY, granularity), (START, start)):
+    def _begin_anew_if_changed(self, granularity: str, start: date) -> None:
+        """Note what bookmarks are made with; drop those made with other settings."""
+        for name, now in ((GRANULARITY, granularity), (START, start.isoformat())):
             before = self.bookmarks.noted(None, name)
-            if None not in {before, now} and before != now:
+            if before not in {None, now}:
                 self.logger.info(
                     "The %s was %s and is %s: all periods are read again.",
                     name,
@@ -209,3 +145,4 @@ class PeriodicStream(LocatedStream):
                     now,
                 )
                 self.bookmarks.forget()
+            self.bookmarks.note(None, name, now)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.api.connection import Connection
-from tap_betterdata.api.errors import (
-    IncompleteRunError,
-    RefusedError,
-    TapError,
-    name_some,
-)
+from tap_betterdata.api.errors import IncompleteRunError, RefusedError, name_some
 from tap_betterdata.output.progress import Progress
 from tap_betterdata.state.locations import Locations
 
@@ -19,43 +14,33 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from tap_betterdata.api.errors import TapError
+    from tap_betterdata.output.progress import Tally
     from tap_betterdata.output.shared_pages import SharedPages
+    from tap_betterdata.output.writer import LineWriter
 
 
 # Of failures, in the last line of a run.
 MOST_NAMED = 10
 
 
-class StreamListener(Protocol):
-    """What is told of the streams, one after the other."""
-
-    def begin_stream(self, stream: str) -> None:
-        """The stream of this name begins."""
-
-    def end_stream(self, stream: str, error: TapError | None) -> None:
-        """It has ended, and its last state is in the state; no error: it is whole."""
-
-
 class RunContext:
     """One run of the tap.
 
     Attributes:
-        connection: What requests are sent by.
-        progress: Says how far the run is.
-        locations: Which locations are covered.
         shared_pages: What was read for several streams, by the endpoint's path.
         window: The first and the last day of analytics.
-        failures: What was left out or is uncertain.
-        listener: What is told of the streams, if anything is.
     """
 
     window: tuple[date, date]
-    listener: StreamListener | None = None
     _failures_before = 0
 
-    def __init__(self, config: Mapping[str, Any], logger: logging.Logger) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], logger: logging.Logger, writer: LineWriter
+    ) -> None:
         """Prepare a run; nothing is opened before the first request."""
         self.logger = logger
+        self.writer = writer
         self.connection = Connection(config, logger)
         self.progress = Progress(
             logger=logger, rate_limiter=lambda: self.connection.rate_limiter
@@ -65,21 +50,21 @@ class RunContext:
         self.failures: list[TapError] = []
 
     def fail(self, error: TapError) -> None:
-        """Note what went wrong; the run goes on with what is left."""
+        """Note what was left out or is uncertain; the run goes on."""
         self.logger.debug("Left out", exc_info=error)
         self.failures.append(error)
 
-    def begin_stream(self, stream: str) -> None:
-        """Tell that a stream begins."""
+    def begin_stream(self, stream: Tally) -> None:
+        """Say that a stream begins."""
         self._failures_before = len(self.failures)
-        if self.listener:
-            self.listener.begin_stream(stream)
+        self.progress.watch(stream)
+        self.writer.begin_stream(stream.name)
 
-    def end_stream(self, stream: str) -> None:
-        """Tell that a stream has ended, and what went wrong since it began."""
-        if self.listener:
-            failures = self.failures[self._failures_before :]
-            self.listener.end_stream(stream, _sum_up(failures) if failures else None)
+    def end_stream(self, states: Mapping[str, Any]) -> None:
+        """Say that a stream has ended, and what went wrong since it began."""
+        self.progress.end()
+        failures = self.failures[self._failures_before :]
+        self.writer.end_stream(states, _sum_up(failures) if failures else None)
 
     def finish(self) -> None:
         """Close what is open.
@@ -89,9 +74,8 @@ class RunContext:
         """
         self.connection.close()
         self.progress.close()
-        failures, self.failures = self.failures, []
-        if failures:
-            raise _sum_up(failures)
+        if self.failures:
+            raise _sum_up(self.failures)
 
 
 def _sum_up(failures: list[TapError]) -> IncompleteRunError:

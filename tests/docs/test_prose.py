@@ -16,7 +16,8 @@ from tap_betterdata.api.rate_limit import RateLimiter
 from tap_betterdata.output.progress import duration
 from tap_betterdata.pagination import plain_list, sorted_list
 from tap_betterdata.state.pace import STATE_EVERY_PAGES, STATE_EVERY_SECONDS
-from tap_betterdata.streams import InventoryAtpStream, InventoryStream
+from tap_betterdata.streams.atp import InventoryAtpStream
+from tap_betterdata.streams.inventory import InventoryStream
 from tests.docs.pages import DOCS, README, TEXTS, blocks, table
 
 if TYPE_CHECKING:
