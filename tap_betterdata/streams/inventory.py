@@ -9,14 +9,13 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from tap_betterdata.api.errors import RefusedError, TapError
 from tap_betterdata.compat import override
-from tap_betterdata.state.bookmarks import SORTED, UNSORTED, Bookmarks
+from tap_betterdata.state.bookmarks import Bookmarks
 from tap_betterdata.state.stamps import write_stamp
 from tap_betterdata.streams.located import LocatedStream
 from tap_betterdata.streams.paged import PagedStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import datetime
 
     from tap_betterdata.pagination.page import Page
     from tap_betterdata.streams.base import Partition, RowsPage
@@ -34,7 +33,6 @@ class InventoryStream(LocatedStream, PagedStream):
     records_key = "items"
     primary_keys = ("id",)
     replication_key = "updatedAt"
-    _reached: datetime | None = None
 
     schema = th.PropertiesList(
         th.Property("id", th.StringType, required=True, description="The stock item."),
@@ -93,7 +91,8 @@ class InventoryStream(LocatedStream, PagedStream):
         locations = self.run.locations
         # What has changed since the last run shows all locations only if those of
         # before are known.
-        is_whole = self.until({}, SORTED) is None and self.until({}, UNSORTED) is None
+        whole = self.read_state({})
+        is_whole = whole.sorted_until is None and whole.plain_until is None
         is_enough = is_whole or locations.as_of is not None
         # What fails once is not asked for again for other streams' sake.
         locations.learned = True
@@ -107,8 +106,8 @@ class InventoryStream(LocatedStream, PagedStream):
         locations.learned = is_enough
         locations.failure = self.failure
         locations.certain = self.complete and is_enough
-        if locations.certain and self._reached and not locations.configured:
-            locations.as_of = self._reached
+        if locations.certain and not locations.configured:
+            locations.as_of = self.list_state({}).reached or locations.as_of
 
     @override
     def read_page(self, params: Mapping[str, Any], number: int, limit: int) -> Page:
@@ -118,14 +117,6 @@ class InventoryStream(LocatedStream, PagedStream):
             answered = [row.get("locationId") for row in page.rows]
             self.check_locations(asked, answered, "leave location_ids empty, and ")
         return page
-
-    @override
-    def bookmark_list(
-        self, partition: Mapping[str, Any], order: str, bookmark: datetime | None
-    ) -> None:
-        """Note up to when the locations are known, too."""
-        self._reached = bookmark
-        super().bookmark_list(partition, order, bookmark)
 
     def holds_stock(self, location: str) -> bool:
         """Ask whether there are items of a location, or may be."""

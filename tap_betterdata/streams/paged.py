@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +18,6 @@ from tap_betterdata.output.writer import encode_line
 from tap_betterdata.pagination.key_set import SentRows
 from tap_betterdata.pagination.page import (
     Batch,
-    Checkpoint,
     Fields,
     NotSortedError,
     Page,
@@ -29,13 +28,8 @@ from tap_betterdata.pagination.paging import PageLimit, Paging
 from tap_betterdata.pagination.plain_list import PlainList
 from tap_betterdata.pagination.prefetch import Prefetcher, take_all
 from tap_betterdata.pagination.sorted_list import SortedList
-from tap_betterdata.state.bookmarks import (
-    CHECKPOINT,
-    OLD_CHECKPOINT,
-    SORTED,
-    UNSORTED,
-    UNSTAMPED,
-)
+from tap_betterdata.state.bookmarks import SORTED, UNSORTED, Bookmarks
+from tap_betterdata.state.lists import ListState
 from tap_betterdata.state.stamps import read_stamp, write_stamp
 from tap_betterdata.streams.base import Partition, RowsPage
 from tap_betterdata.streams.partitioned import PartitionedStream
@@ -50,20 +44,6 @@ Reader = SortedList | PlainList
 Begun = tuple[Reader, Iterator[Batch]]
 # Of a list that is read before its turn; several of them are kept in memory.
 FEW_PAGES = 5
-
-
-class Known(NamedTuple):
-    """What earlier runs have left of a list.
-
-    Attributes:
-        sorted_until: What is read down to if the server sorts; None: the whole list.
-        plain_until: What is newer is sent if it doesn't; None for all.
-        checkpoint: How far a run came that was cut short.
-    """
-
-    sorted_until: datetime | None
-    plain_until: datetime | None
-    checkpoint: Checkpoint | None
 
 
 class FirstPage(NamedTuple):
@@ -106,7 +86,7 @@ class PagedStream(PartitionedStream):
         # sorted, not which ones, and gives more than one largest limit.
         self._sorts: bool | None = None
         self._proof = threading.Event()
-        self._known: dict[Hashable, Known] = {}
+        self._lists: dict[Hashable, ListState] = {}
 
     def partitions_to_read(self) -> list[Partition]:
         """Return the endpoint's own parameters, such as `locationId`: a list each."""
@@ -120,20 +100,26 @@ class PagedStream(PartitionedStream):
         del partition
         return {}
 
+    def list_state(self, partition: Partition) -> ListState:
+        """Return how far one of the lists is that this run reads."""
+        return self._lists[_key(partition)]
+
+    def read_state(self, partition: Partition) -> ListState:
+        """Read how far a list was sent; a full-table run keeps nothing of it."""
+        return ListState(
+            self.bookmarks if self._is_incremental else Bookmarks({}),
+            partition.get("locationId"),
+            self.replication_key or "",
+            self._lookback,
+        )
+
     @override
     def pages(self) -> Iterator[RowsPage]:
         """Read one list after the other."""
         partitions = self.partitions_to_read()
         self.run.progress.expect(len(partitions))
         # Here: other threads read the lists, and bookmarks move meanwhile.
-        self._known = {
-            _key(partition): Known(
-                self.until(partition, SORTED),
-                self.until(partition, UNSORTED),
-                self.find_checkpoint(partition),
-            )
-            for partition in partitions
-        }
+        self._lists = {_key(part): self.read_state(part) for part in partitions}
         return self.pages_of(partitions)
 
     # How a page is asked for
@@ -219,16 +205,16 @@ class PagedStream(PartitionedStream):
         A small one is read to its end if it is not its turn yet, one page after the
         other: several such lists at once take as long as several pages at once.
         """
-        known = self._known[_key(partition)]
+        state = self.list_state(partition)
         first = self._first_page(partition)
         pages = count_pages(first.page.total or 0, max(len(first.page.rows), 1))
-        is_whole = not (first.is_sorted and known.sorted_until)
+        is_whole = not (first.is_sorted and state.sorted_until)
         if is_whole:
             where = describe_request(self.name, partition)
             self.run.progress.begin(where, max(pages - 1, 0))
         is_taken = is_ahead and is_whole and pages <= FEW_PAGES
         if first.is_sorted:
-            self._check_clock(partition, known, first.page)
+            self._say_how_it_begins(partition, state, first.page)
             prefetcher = Prefetcher() if is_taken else self.prefetcher
             begun = self._read_sorted(partition, first, prefetcher)
         else:
@@ -254,16 +240,16 @@ class PagedStream(PartitionedStream):
     def _read_sorted(
         self, partition: Partition, first: FirstPage, prefetcher: Prefetcher
     ) -> Begun:
-        known = self._known[_key(partition)]
+        state = self.list_state(partition)
         reader = SortedList(
             partial(self._request_page, partition),
             self._fields,
             self._sent_rows(),
             size=first.limit,
             lookback=self._lookback,
-            bookmark=known.sorted_until,
-            checkpoint=known.checkpoint,
-            is_full_table=not self._is_incremental and known.sorted_until is None,
+            bookmark=state.sorted_until,
+            checkpoint=state.checkpoint,
+            is_full_table=not self._is_incremental,
             max_extra=self.config.get("max_extra_requests"),
             prefetcher=prefetcher,
             proof=self._proof,
@@ -282,7 +268,7 @@ class PagedStream(PartitionedStream):
             sent or self._sent_rows(),
             size=first.limit if first else self.limit,
             lookback=self._lookback,
-            bookmark=self._known[_key(partition)].plain_until,
+            bookmark=self.list_state(partition).plain_until,
             max_extra=self.config.get("max_extra_requests"),
         )
         return reader, reader.batches(first.page if first else None)
@@ -295,6 +281,7 @@ class PagedStream(PartitionedStream):
     ) -> Iterator[RowsPage]:
         """Hand out what a reader reads, and note how far it is."""
         order = SORTED if isinstance(reader, SortedList) else UNSORTED
+        state = self.list_state(partition)
         try:
             for batch in batches:
                 yield RowsPage(
@@ -303,14 +290,13 @@ class PagedStream(PartitionedStream):
                     envelope=self.envelope_of(partition),
                 )
                 # Now they have been written.
-                self._note(partition, order, batch.bookmark, batch.checkpoint)
+                state.note(order, batch.bookmark, batch.checkpoint)
         finally:
             self.least_requests += reader.requests - reader.extra
         self.record_doubts(reader.doubts, partition)
-        if reader.doubts:
-            self._note(partition, order, None, None)
-        else:
-            self.bookmark_list(partition, order, reader.bookmark)
+        if not reader.doubts:
+            state.reached = reader.bookmark
+        state.note(order, state.reached, None)
 
     def _request_page(
         self, partition: Partition, order: str, number: int, limit: int
@@ -328,8 +314,8 @@ class PagedStream(PartitionedStream):
         pages = count_pages(page.total or 0, limit) or number
         done = {"asc": pages - number + 1, "desc": 1}.get(order, number)
         # Of what changed nobody knows how much it is; unsorted, all is read for it.
-        known = self._known[_key(partition)]
-        is_whole = (known.sorted_until if order else known.plain_until) is None
+        state = self.list_state(partition)
+        is_whole = (state.sorted_until if order else state.plain_until) is None
         self.run.progress.step(
             describe_request(self.name, partition),
             done=done,
@@ -369,93 +355,28 @@ class PagedStream(PartitionedStream):
     def _lookback(self) -> timedelta:
         return timedelta(minutes=self.config["lookback_minutes"])
 
-    def until(self, partition: Mapping[str, Any], order: str) -> datetime | None:
-        """Return the bookmark that a list is read down to; None for the whole list.
-
-        Args:
-            partition: The list's parameters.
-            order: How it is read; a bookmark of the other way doesn't count.
-        """
-        if not self._is_incremental:
-            return None
-        location = partition.get("locationId")
-        bookmark, is_old = self.bookmarks.reached(location, order)
-        if bookmark is None:
-            return None
-        if is_old:
-            # Older versions noted the newest time stamp that they had seen.
-            return earlier(bookmark, self._lookback)
-        return bookmark
-
-    def _check_clock(self, partition: Partition, known: Known, page: Page) -> None:
-        """Warn of a bookmark that no run could leave now: rows may lie behind it."""
-        bookmark = known.sorted_until
+    def _say_how_it_begins(
+        self, partition: Partition, state: ListState, page: Page
+    ) -> None:
+        where = describe_request(self.name, partition)
+        said = "%s: the run before was cut short; %s."
+        if state.checkpoint:
+            left = state.checkpoint.left
+            self.logger.info(said, where, f"going on with the oldest {left} rows")
+        elif state.is_cut_by_older:
+            how = "it noted how far it was in an older way: starting over"
+            self.logger.info(said, where, how)
+        bookmark = state.sorted_until
         if bookmark and earlier(page.date, self._lookback) < bookmark:
+            # No run could leave it now: rows may lie behind it.
             self.logger.warning(
                 "%s: the bookmark %s is newer than the server's time less "
                 "lookback_minutes. If its clock was put back, changes may be missed: "
                 "run once with --full-refresh. If lookback_minutes was raised, all is "
                 "well.",
-                describe_request(self.name, partition),
+                where,
                 write_stamp(bookmark),
             )
-
-    def find_checkpoint(self, partition: Mapping[str, Any]) -> Checkpoint | None:
-        """Return how far a run came that was cut short, if this one can go on."""
-        location = partition.get("locationId")
-        if not self._is_incremental:
-            return None
-        where = describe_request(self.name, partition)
-        said = "%s: the run before was cut short; %s."
-        if self.bookmarks.noted(location, OLD_CHECKPOINT) is not None:
-            self.bookmarks.note(location, OLD_CHECKPOINT, None)
-            self.logger.info(
-                said, where, "it noted how far it was in an older way: starting over"
-            )
-        noted = self.bookmarks.noted(location, CHECKPOINT)
-        if noted is None:
-            return None
-        settled = read_stamp(noted["settled"])
-        if settled is None:
-            return None
-        checkpoint = Checkpoint(settled, noted["left"])
-        self.logger.info(
-            said, where, f"going on with the oldest {checkpoint.left} rows"
-        )
-        return checkpoint
-
-    def _note(
-        self,
-        partition: Mapping[str, Any],
-        order: str,
-        bookmark: datetime | None,
-        checkpoint: Checkpoint | None,
-    ) -> None:
-        """Note how far a list has been sent."""
-        if not self._is_incremental:
-            return
-        location = partition.get("locationId")
-        note = checkpoint and {
-            "settled": write_stamp(checkpoint.settled),
-            "left": checkpoint.left,
-        }
-        self.bookmarks.note(location, CHECKPOINT, note)
-        if bookmark is not None and self.replication_key is not None:
-            self.bookmarks.note(location, UNSTAMPED, None)
-            stamp = write_stamp(bookmark)
-            self.bookmarks.advance(location, self.replication_key, stamp, order)
-
-    def bookmark_list(
-        self, partition: Mapping[str, Any], order: str, bookmark: datetime | None
-    ) -> None:
-        """Note that a list was read to its end, exactly.
-
-        Args:
-            partition: The list's parameters.
-            order: How it was read.
-            bookmark: Up to which time stamp all of its rows have been sent.
-        """
-        self._note(partition, order, bookmark, None)
 
 
 def _key(partition: Partition) -> Hashable:
