@@ -20,7 +20,7 @@ from tests.e2e.truth import KEYS, expected_keys, keys_of
 from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tap_betterdata.sandbox import Request
 
@@ -263,7 +263,7 @@ def test_one_time_stamp_for_almost_all(tap: Runner, sort: str) -> None:
 
 
 def full_table(*streams: str) -> dict[str, Any]:
-    catalog = catalog_of("inventory", *streams)
+    catalog = catalog_of(*streams)
     for entry in catalog["streams"]:
         if entry["tap_stream_id"] == "inventory":
             entry["replication_method"] = "FULL_TABLE"
@@ -280,7 +280,9 @@ def test_the_catalog_can_ask_for_the_whole_table(tap: Runner, sandbox: Sandbox) 
     state: dict[str, Any] = {
         "bookmarks": {"inventory": {**inventory_of(first), "rest": rest}}
     }
-    outcome = tap(config_for(sandbox), catalog=full_table(), state=state).check()
+    outcome = tap(
+        config_for(sandbox), catalog=full_table("inventory"), state=state
+    ).check()
     assert len(ids(outcome)) == 600
     assert inventory_of(outcome)["replication_key_value"] == reached
 
@@ -356,9 +358,15 @@ def test_a_run_that_reads_what_changed_covers_all_locations(
         assert keys_of(stream, second.records(stream)) == expected[stream]
 
 
+@pytest.mark.parametrize("make_catalog", [catalog_of, full_table])
 @pytest.mark.parametrize("stream", ["inventory_atp", "inventory_analytics"])
-def test_locations_are_learned_once(tap: Runner, sandbox: Sandbox, stream: str) -> None:
-    catalog = catalog_of(stream)
+def test_locations_are_learned_once(
+    tap: Runner,
+    sandbox: Sandbox,
+    stream: str,
+    make_catalog: Callable[[str], dict[str, Any]],
+) -> None:
+    catalog = make_catalog(stream)
     with time_machine.travel(datetime(2026, 3, 1, tzinfo=UTC)) as clock:
         first = tap(config_for(sandbox), catalog=catalog).check()
         assert costs(sandbox)[0] == 7
