@@ -9,7 +9,6 @@ import time
 from copy import deepcopy
 from datetime import UTC, date, datetime
 from functools import cached_property
-from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import click
@@ -28,10 +27,9 @@ from tap_betterdata.api.errors import SettingsError, StateError
 from tap_betterdata.api.redaction import hide, quote, redact
 from tap_betterdata.compat import override
 from tap_betterdata.inputs import (
-    JsonFile,
-    check_catalog,
+    as_text_file,
     load_env_file,
-    read_file,
+    read_object,
     read_variables,
     variable_of,
 )
@@ -146,10 +144,6 @@ class TapBetterData(Tap):
             variables = read_variables(self.config_jsonschema)
             names = ", ".join(map(variable_of, variables)) or "none is set"
             self.logger.info("Settings from variables: %s.", names)
-        if isinstance(config, (str, PurePath)):
-            config = [config]
-        if isinstance(config, list):
-            config = {k: v for path in config for k, v in read_file(path).items()}
         return without_unset({**(config or {}), **variables}), list(variables)
 
     def _warn_of_unknown(self, settings: Mapping[str, Any], *, parse_env: bool) -> None:
@@ -310,7 +304,7 @@ class TapBetterData(Tap):
         """
         given = super().cb_config(ctx, param, tuple(v for v in value if v == "ENV"))
         for path in value:
-            given.config |= {} if path == "ENV" else read_file(path)
+            given.config |= {} if path == "ENV" else read_object("--config", path)
         return given
 
     @classmethod
@@ -329,10 +323,9 @@ class TapBetterData(Tap):
     def get_singer_command(cls) -> click.Command:
         """Return the SDK's command, with failures in one line."""
         command = super().get_singer_command()
-        files = {"catalog": check_catalog, "state": lambda *_: None}
         for param in command.params:
-            if param.name in files:
-                param.type = JsonFile(files[param.name])
+            if param.name in {"catalog", "state"}:
+                param.type, param.callback = click.Path(), as_text_file
         return LineCommand(
             name=command.name,
             callback=command.callback,

@@ -19,8 +19,6 @@ from tap_betterdata.airbyte.messages import AirbyteWriter, LogHandler, complain,
 from tap_betterdata.api.errors import IncompleteRunError, OutputError, TapError
 from tap_betterdata.compat import override
 from tap_betterdata.inputs import (
-    read_file,
-    read_file_text,
     read_json,
     read_object,
     variable_of,
@@ -104,8 +102,7 @@ def read(writer: AirbyteWriter, given: argparse.Namespace) -> int:
     """Read what is configured; each stream says how it went."""
     config = _read_config(given.config)
     origin = f"--catalog {given.catalog}"
-    catalog = read_object(origin, read_file_text(origin, given.catalog))
-    configured = read_configured(origin, catalog)
+    configured = read_configured(origin, read_object("--catalog", given.catalog))
     known = SourceBetterData(writer, config, validate_config=False).streams
     source = SourceBetterData(
         writer,
@@ -139,7 +136,7 @@ def _heed_no_signal() -> None:
 
 def _read_config(path: str) -> dict[str, Any]:
     """Read the settings, without those that are Singer's."""
-    config = read_file(path)
+    config = read_object("--config", path)
     known = settings_schema()
     if line := unknown_settings(config, known):
         LOGGER.warning("%s", line)
@@ -147,10 +144,7 @@ def _read_config(path: str) -> dict[str, Any]:
 
 
 def _read_state(path: str | None) -> tuple[str, Any]:
-    origin = f"--state {path}"
-    return origin, [] if path is None else read_json(
-        origin, read_file_text(origin, path)
-    )
+    return f"--state {path}", [] if path is None else read_json("--state", path)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
