@@ -24,7 +24,7 @@ from tap_betterdata.inputs import (
     variable_of,
 )
 from tap_betterdata.output.command import SafeFormatter, log_failure, prepare
-from tap_betterdata.setting_faults import unknown_settings
+from tap_betterdata.setting_faults import unknown_names
 from tap_betterdata.tap import TapBetterData
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _read_config(path: str) -> dict[str, Any]:
     """Read the settings, without those that are Singer's."""
     config = read_object("--config", path)
     known = settings_schema()
-    if line := unknown_settings(config, known):
+    for line in unknown_names(config, known):
         LOGGER.warning("%s", line)
     return {name: config[name] for name in config if name in known["properties"]}
 
