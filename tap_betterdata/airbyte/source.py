@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import signal
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.airbyte.catalog import (
@@ -42,23 +43,10 @@ class SourceBetterData(TapBetterData):
     def __init__(
         self, writer: AirbyteWriter, config: Mapping[str, Any], **kwargs: Any
     ) -> None:
-        """Make the source; it listens to how its streams fare.
-
-        Raises:
-            SettingsError: If a setting can't be used.
-        """
+        """Make the source; its writer is told how the streams fare."""
         self._writer = writer
         super().__init__(config=config, message_writer=writer, **kwargs)
-        self.run.listener = self
-
-    def begin_stream(self, stream: str) -> None:
-        """Say so."""
-        self._writer.begin_stream(stream)
-
-    def end_stream(self, stream: str, error: TapError | None) -> None:
-        """Say so, with its last state."""
-        del stream
-        self._writer.end_stream(self.state, error)
+        self.run.listener = writer
 
     @override
     def say_end(self, line: str) -> None:
@@ -77,10 +65,8 @@ def check(writer: AirbyteWriter, given: argparse.Namespace) -> int:
     """Ask for the smallest page there is, and write whether the settings work."""
     try:
         source = SourceBetterData(writer, _read_config(given.config))
-        try:
+        with closing(source.run.connection):
             status, line = "SUCCEEDED", source.check_key()
-        finally:
-            source.run.connection.close()
     except Exception as error:  # noqa: BLE001 - it is said, and no failure of the check
         status, line = "FAILED", log_failure(LOGGER, error)
     said = {"status": status, "message": safe(line)}
@@ -101,24 +87,24 @@ def discover(writer: AirbyteWriter, given: argparse.Namespace) -> int:
 def read(writer: AirbyteWriter, given: argparse.Namespace) -> int:
     """Read what is configured; each stream says how it went."""
     config = _read_config(given.config)
-    origin = f"--catalog {given.catalog}"
-    configured = read_configured(origin, read_object("--catalog", given.catalog))
+    catalog = read_object("--catalog", given.catalog)
+    configured = read_configured(f"--catalog {given.catalog}", catalog)
+    states = read_json("--state", given.state) if given.state else []
     known = SourceBetterData(writer, config, validate_config=False).streams
     source = SourceBetterData(
         writer,
         config,
-        catalog=singer_catalog(origin, configured, known.values()),
-        state=singer_state(*_read_state(given.state), configured),
+        catalog=singer_catalog(configured, known),
+        state=singer_state(f"--state {given.state}", states, configured),
     )
-    try:
-        source.sync_all()
-    except IncompleteRunError as error:
-        if isinstance(fatal := source.run.connection.fatal_error, OutputError):
-            raise fatal from None
-        log_failure(LOGGER, error)
-        return 1
-    finally:
-        source.run.connection.close()
+    with closing(source.run.connection) as connection:
+        try:
+            source.sync_all()
+        except IncompleteRunError as error:
+            if isinstance(connection.fatal_error, OutputError):
+                raise connection.fatal_error from None
+            log_failure(LOGGER, error)
+            return 1
     return 0
 
 
@@ -141,10 +127,6 @@ def _read_config(path: str) -> dict[str, Any]:
     for line in unknown_names(config, known):
         LOGGER.warning("%s", line)
     return {name: config[name] for name in config if name in known["properties"]}
-
-
-def _read_state(path: str | None) -> tuple[str, Any]:
-    return f"--state {path}", [] if path is None else read_json("--state", path)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
