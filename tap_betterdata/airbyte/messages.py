@@ -151,12 +151,10 @@ class AirbyteWriter(LineWriter):
 
         Where standard output takes nothing more, the line goes to standard error.
         """
+        # Not released: nothing may follow.
         if self._lock.acquire(timeout=_BLOCKED_SECONDS):
-            try:
-                failure = encode_lines(self._failure(line, "transient"))
-                super().put(self._take_logged() + failure)
-            finally:
-                self._lock.release()
+            failure = encode_lines(self._failure(line, "transient"))
+            super().put(self._take_logged() + failure)
         else:
             complain(line)
 
@@ -186,15 +184,11 @@ class AirbyteWriter(LineWriter):
         while self._wake.get():
             # What ails standard output shows when the run writes the next time.
             with suppress(OSError):
-                if self._logged:
-                    self.put(b"")
+                self.put(b"")
 
     def _take_logged(self) -> bytes:
-        lines = []
-        with suppress(IndexError):
-            while True:
-                lines.append(self._logged.popleft())
-        return b"".join(lines)
+        # Others add to it meanwhile; only who holds the lock takes from it.
+        return b"".join([self._logged.popleft() for _ in range(len(self._logged))])
 
 
 class LogHandler(logging.Handler):

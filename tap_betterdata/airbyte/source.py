@@ -19,11 +19,7 @@ from tap_betterdata.airbyte.catalog import (
 from tap_betterdata.airbyte.messages import AirbyteWriter, LogHandler, complain, safe
 from tap_betterdata.api.errors import IncompleteRunError, OutputError, TapError
 from tap_betterdata.compat import override
-from tap_betterdata.inputs import (
-    read_json,
-    read_object,
-    variable_of,
-)
+from tap_betterdata.inputs import read_json, read_object, variable_of
 from tap_betterdata.output.command import SafeFormatter, log_failure, prepare
 from tap_betterdata.setting_faults import unknown_names
 from tap_betterdata.tap import TapBetterData
