@@ -140,35 +140,21 @@ def read_configured(source: str, catalog: JsonObject) -> dict[str, Configured]:
 
 
 def singer_catalog(
-    configured: Mapping[str, Configured], streams: Mapping[str, Stream]
+    configured: Mapping[str, Configured], catalog: JsonObject
 ) -> JsonObject:
-    """Return the tap's catalog, with what is configured selected."""
-    # The tap refuses a stream that it doesn't have.
-    unknown = [
-        {"tap_stream_id": name, "schema": {}, "metadata": []}
-        for name in configured
-        if name not in streams
-    ]
-    known = [_entry(streams[name], configured.get(name)) for name in streams]
-    return {"streams": [*known, *unknown]}
-
-
-def _entry(stream: Stream, chosen: Configured | None) -> JsonObject:
-    is_selected = {"selected": chosen is not None}
-    entry: JsonObject = {
-        "tap_stream_id": stream.name,
-        "stream": stream.name,
-        "key_properties": [*stream.primary_keys],
-        "replication_key": stream.replication_key,
-        "schema": stream.schema,
-        "metadata": [{"breadcrumb": [], "metadata": is_selected}],
-    }
-    if chosen is not None:
-        automatic = {*stream.primary_keys, stream.replication_key}
-        entry["schema"] = _select(stream.schema, chosen.stream.json_schema, automatic)
+    """Return the tap's catalog with what is configured selected, and nothing else."""
+    entries = {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
+    for name, entry in entries.items():
+        is_selected = {"selected": name in configured}
+        entry["metadata"] = [{"breadcrumb": [], "metadata": is_selected}]
+    for name, chosen in configured.items():
+        # The tap refuses a stream that it doesn't have.
+        entry = entries.setdefault(name, {"tap_stream_id": name, "schema": {}})
+        automatic = {*entry.get("key_properties", ()), entry.get("replication_key")}
+        entry["schema"] = _select(entry["schema"], chosen.stream.json_schema, automatic)
         # PyAirbyte wants all to be incremental: without a cursor it changes nothing.
         entry["replication_method"] = _METHODS[chosen.sync_mode]
-    return entry
+    return {"streams": [*entries.values()]}
 
 
 def _select(

@@ -86,11 +86,11 @@ def read(writer: AirbyteWriter, given: argparse.Namespace) -> int:
     catalog = read_object("--catalog", given.catalog)
     configured = read_configured(f"--catalog {given.catalog}", catalog)
     states = read_json("--state", given.state) if given.state else []
-    known = SourceBetterData(writer, config, validate_config=False).streams
+    whole = SourceBetterData(writer, config, validate_config=False).catalog_dict
     source = SourceBetterData(
         writer,
         config,
-        catalog=singer_catalog(configured, known),
+        catalog=singer_catalog(configured, whole),
         state=singer_state(f"--state {given.state}", states, configured),
     )
     with closing(source.run.connection) as connection:
