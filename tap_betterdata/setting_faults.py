@@ -7,12 +7,13 @@ import os
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, cast
 
+from tap_betterdata.api.errors import name_some
 from tap_betterdata.api.redaction import quote, redact
 from tap_betterdata.inputs import PREFIX, variable_of
 from tap_betterdata.streams.extra import NAME, PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
     from jsonschema import ValidationError
@@ -41,39 +42,40 @@ _MAX_UNKNOWN = 10
 
 
 def fault_of(error: ValidationError, names: Mapping[str, str]) -> str:
-    """Say in words what is wrong with a setting, and what to write."""
-    first, *more = error.absolute_path or [""]
-    path = [names.get(str(first), str(first)), *more]
-    label = str(path[0]) + "".join(
-        f"[{part}]" if isinstance(part, int) else f".{part}"
-        # Which text of a list it is, shows; which object of a list doesn't.
-        for part in (more[:-1] if isinstance(path[-1], int) else more)
-    )
-    schema, value = cast("Mapping[str, Any]", error.schema), error.instance
-    if not label:
+    """Say in words what is wrong with a setting, and what to write.
+
+    Args:
+        error: What the settings' schema finds.
+        names: The variables by the settings that come from them.
+    """
+    if not error.absolute_path:
         return _NO_KEY
+    setting = str(error.absolute_path[0])
+    label = names.get(setting, setting) + error.json_path.removeprefix(f"$.{setting}")
+    schema, value = cast("Mapping[str, Any]", error.schema), error.instance
     if schema.get("secret"):
         return f"{label} {_key_fault(value)}"
     if error.validator in {"required", "additionalProperties"}:
-        return _fields_fault(f"{label}[{path[-1]}]", schema, cast("Row", value))
-    holds = "holds" if isinstance(path[-1], int) else "is"
-    is_quoted = first == label and isinstance(value, str)
-    return (
-        f"{label} {holds} {_show(value)}: it takes "
-        f"{_takes(schema, is_quoted=is_quoted)}"
-    )
+        return _fields_fault(label, schema, cast("Row", value))
+    verb = "is"
+    if isinstance(error.absolute_path[-1], int):
+        label, verb = label.rpartition("[")[0], "holds"
+    is_quoted = isinstance(value, str) and setting not in names
+    takes = _takes(schema, is_quoted=is_quoted)
+    return f"{label} {verb} {_show(value)}: it takes {takes}"
 
 
 def _fields_fault(label: str, schema: Mapping[str, Any], value: Row) -> str:
     """Say which fields an object lacks, and which it should not have."""
-    properties = schema["properties"]
+    fields = schema["properties"]
     lacking = [name for name in schema["required"] if name not in value]
-    unknown = [
-        _meant(name[:_MAX_SHOWN], properties) for name in {*value} - {*properties}
+    unknown = sorted(_meant(name, fields) for name in value if name not in fields)
+    faults = [
+        f"{verb} {', '.join(names)}"
+        for verb, names in (("lacks", lacking), ("holds", unknown))
+        if names
     ]
-    lacks = [f"lacks {', '.join(lacking)}"] if lacking else []
-    holds = [f"holds {', '.join(sorted(unknown))}"] if unknown else []
-    return f"{label} {' and '.join([*lacks, *holds])}: it takes {', '.join(properties)}"
+    return f"{label} {' and '.join(faults)}: it takes {', '.join(fields)}"
 
 
 def _key_fault(key: object) -> str:
@@ -116,34 +118,29 @@ def _takes(schema: Mapping[str, Any], *, is_quoted: bool) -> str:
     return WORDS.get(schema.get("pattern", ""), of_kind)
 
 
-def unknown_settings(config: Iterable[str], schema: Mapping[str, Any]) -> str:
-    """Name what was set but is no setting, and what was meant; empty if all are."""
-    # Those with an underscore are Meltano's own.
-    return _unknown(config, schema["properties"], ("_",))
-
-
-def unknown_variables(schema: Mapping[str, Any]) -> str:
-    """Name variables that are no settings, and which were meant; empty if all are."""
+def unknown_names(
+    config: Iterable[str], schema: Mapping[str, Any], *, with_variables: bool = False
+) -> Iterator[str]:
+    """Yield warnings: settings and variables that are none, and what was meant."""
     settings = schema["properties"]
-    ours = [name for name in os.environ if name.startswith(PREFIX)]
-    known = {variable_of(name) for name in (*settings, "loglevel")}
-    # Meltano sets one for each part of a setting that is an object, too.
-    objects = [name for name in settings if "object" in settings[name]["type"]]
-    return _unknown(ours, known, tuple(f"{variable_of(n)}_" for n in ("", *objects)))
+    # Those with an underscore are Meltano's own.
+    yield from _warn_of([n for n in config if not n.startswith("_")], settings)
+    if with_variables:
+        known = {variable_of(name) for name in (*settings, "loglevel")}
+        # Meltano sets one for each part of a setting that is an object, too.
+        objects = [name for name in settings if "object" in settings[name]["type"]]
+        others = tuple(f"{variable_of(name)}_" for name in ("", *objects))
+        ours = [n for n in os.environ if n.startswith(PREFIX)]
+        yield from _warn_of([n for n in ours if not n.startswith(others)], known)
 
 
-def _unknown(
-    given: Iterable[str], known: Iterable[str], others: tuple[str, ...]
-) -> str:
-    names = [n for n in given if n not in known and not n.startswith(others)]
-    if not names:
-        return ""
-    more = len(names) - _MAX_UNKNOWN
-    shown = ", ".join(_meant(name, known) for name in names[:_MAX_UNKNOWN])
-    return (
-        f"No settings of this tap, and ignored: {shown}"
-        f"{f' and {more} more' if more > 0 else ''}."
-    )
+def _warn_of(given: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    names = [name for name in given if name not in known]
+    if names:
+        # To look for what was meant takes a while.
+        names[:_MAX_UNKNOWN] = [_meant(name, known) for name in names[:_MAX_UNKNOWN]]
+        shown = name_some(names, _MAX_UNKNOWN)
+        yield f"No settings of this tap, and ignored: {shown}."
 
 
 def _meant(name: str, known: Iterable[str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import os
 from datetime import date
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -14,13 +12,9 @@ from singer_sdk import typing as th
 from tap_betterdata.api.connection import SANDBOX_SCHEME
 from tap_betterdata.api.errors import SettingsError
 from tap_betterdata.api.redaction import quote
+from tap_betterdata.api.session import is_loopback
 from tap_betterdata.inputs import check_certificates, variable_of
-from tap_betterdata.setting_faults import (
-    DATE,
-    TEXT,
-    WORDS,
-    fault_of,
-)
+from tap_betterdata.setting_faults import DATE, TEXT, WORDS, fault_of
 from tap_betterdata.state.periods import GRANULARITIES, default_start
 from tap_betterdata.streams import STREAMS
 from tap_betterdata.streams.extra import DECLARATION, find_fault
@@ -231,16 +225,6 @@ def without_unset(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value not in (None, "")}
 
 
-def keys_in(config: Mapping[str, Any]) -> list[str]:
-    """Return the keys that the tap may have been given, of whatever type."""
-    found = (
-        str(config.get("api_key") or ""),
-        os.environ.get(variable_of("api_key"), ""),
-    )
-    # Without the line break that a key read from a file may end with, too.
-    return [form for key in found for form in (key, key.strip()) if key.strip()]
-
-
 def check(
     config: Mapping[str, Any], schema: Mapping[str, Any], variables: Iterable[str] = ()
 ) -> None:
@@ -249,49 +233,22 @@ def check(
     Raises:
         SettingsError: If some are missing or wrong.
     """
-    _check_kinds(config, schema, variables)
-    check_extra_streams(config, schema, variables)
-    check_batches(config.get("batch_config") or {})
+    names = {name: variable_of(name) for name in variables}
+    errors = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(config)
+    if faults := [fault_of(error, names) for error in errors]:
+        raise SettingsError("; ".join(dict.fromkeys(faults)))
+    known = {stream.name: stream.path for stream in STREAMS}
+    if fault := find_fault(config.get("extra_streams") or (), known):
+        raise SettingsError(fault)
+    _check_batches(config.get("batch_config") or {})
     url = config.get("api_url", API_URL)
     check_url(url)
     if url.startswith("https"):
         check_certificates()
 
 
-def _check_kinds(
-    config: Mapping[str, Any], schema: Mapping[str, Any], variables: Iterable[str]
-) -> None:
-    names = {name: variable_of(name) for name in variables}
-    errors = th.DEFAULT_JSONSCHEMA_VALIDATOR(schema).iter_errors(config)
-    if faults := [fault_of(error, names) for error in errors]:
-        raise SettingsError("; ".join(dict.fromkeys(faults)))
-
-
-def check_extra_streams(
-    config: Mapping[str, Any], schema: Mapping[str, Any], variables: Iterable[str] = ()
-) -> None:
-    """Check the streams that are declared; to say what the streams are takes them, too.
-
-    Raises:
-        SettingsError: If one can't be used.
-    """
-    entries = config.get("extra_streams") or []
-    own = {"api_key": "none", "extra_streams": entries}
-    _check_kinds(own, schema, variables)
-    known = {stream.name: stream.path for stream in STREAMS}
-    if fault := find_fault(entries, known):
-        raise SettingsError(fault)
-
-
-def check_batches(batches: Mapping[str, Any]) -> None:
-    """Check that batch files have a place and a format; none is fine, too.
-
-    Args:
-        batches: The setting `batch_config`.
-
-    Raises:
-        SettingsError: If a part is missing.
-    """
+def _check_batches(batches: Mapping[str, Any]) -> None:
+    """Check that batch files have a format and a place, which the SDK expects."""
     needed = {"encoding.format": "jsonl", "storage.root": "file:///srv/batches"}
     for path, example in needed.items() if batches else ():
         part, name = path.split(".")
@@ -301,11 +258,7 @@ def check_batches(batches: Mapping[str, Any]) -> None:
 
 
 def check_url(url: str) -> None:
-    """Check that a base URL is one that the key may be sent to.
-
-    Raises:
-        SettingsError: If it is no URL, or would send the key unencrypted.
-    """
+    """Check that a base URL is one that the key may be sent to."""
     if url.startswith(SANDBOX_SCHEME):
         return
     try:
@@ -317,7 +270,7 @@ def check_url(url: str) -> None:
         host = None
     if not host or parts.scheme not in {"http", "https"}:
         raise SettingsError(_NO_URL)
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         msg = "api_url must begin with https://: over plain http the key could be read"
         raise SettingsError(msg)
     if "@" in parts.netloc:
@@ -328,20 +281,10 @@ def check_url(url: str) -> None:
         raise SettingsError(msg)
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def analytics_window(config: Mapping[str, Any], today: date) -> tuple[date, date]:
     """Return the first and the last day of analytics; today is the last by default.
 
     The first lies after the last if it is still to come: there is nothing to read yet.
-
-    Raises:
-        SettingsError: If one is no date, or both were set the wrong way round.
     """
     start = _day(config, "start_date", default_start(today))
     end = _day(config, "end_date", today)

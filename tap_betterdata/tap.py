@@ -5,44 +5,35 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from copy import deepcopy
 from datetime import UTC, date, datetime
 from functools import cached_property
-from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import click
 from singer_sdk import Tap
-from singer_sdk.helpers.capabilities import (
-    CapabilitiesEnum,
-    PluginCapabilities,
-    TapCapabilities,
-)
 from singer_sdk.mapper import RemoveRecordTransform
 from singer_sdk.singerlib import Catalog, StateMessage
 from singer_sdk.tap_base import CliTestOptionValue
 
+from tap_betterdata.api.connection import SANDBOX_SCHEME
 from tap_betterdata.api.errors import SettingsError, StateError
 from tap_betterdata.api.redaction import hide, quote, redact
 from tap_betterdata.compat import override
 from tap_betterdata.inputs import (
-    JsonFile,
-    check_catalog,
+    as_text_file,
     load_env_file,
-    read_file,
+    read_object,
     read_variables,
     variable_of,
 )
 from tap_betterdata.output.command import LineCommand, guard_log
 from tap_betterdata.output.writer import LineWriter
-from tap_betterdata.setting_faults import unknown_settings, unknown_variables
+from tap_betterdata.setting_faults import unknown_names
 from tap_betterdata.settings import (
     SCHEMA,
     analytics_window,
     check,
-    check_extra_streams,
-    keys_in,
     without_unset,
 )
 from tap_betterdata.state.bookmarks import check_state, read_bookmarks
@@ -54,15 +45,22 @@ from tap_betterdata.streams.periodic import PeriodicStream
 from tap_betterdata.streams.run_context import RunContext
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from types import FrameType
 
     from singer_sdk.singerlib import CatalogEntry
 
-# Within what time a signal that comes again is the same one.
-_TWICE_SECONDS = 1.0
 # What shells report for a command that a signal ended.
 _SIGNAL_EXIT = 128
+
+
+def _start_timer(
+    seconds: float, function: Callable[..., object], *args: object
+) -> threading.Timer:
+    timer = threading.Timer(seconds, function, args)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def _is_selected(entry: CatalogEntry) -> bool:
@@ -88,20 +86,7 @@ class TapBetterData(Tap):
     # How long a write that goes on may keep a signal from ending the run.
     write_seconds = 3.0
     _is_made = False
-    _stopped_at: float | None = None
-    _is_ending = False
-
-    capabilities: ClassVar[list[CapabilitiesEnum]] = [
-        TapCapabilities.CATALOG,
-        TapCapabilities.STATE,
-        TapCapabilities.DISCOVER,
-        TapCapabilities.ACTIVATE_VERSION,
-        PluginCapabilities.ABOUT,
-        PluginCapabilities.STREAM_MAPS,
-        PluginCapabilities.FLATTENING,
-        PluginCapabilities.BATCH,
-        PluginCapabilities.STRUCTURED_LOGGING,
-    ]
+    _is_stopped = False
 
     # A copy: the SDK adds its own settings.
     config_jsonschema: ClassVar[dict[str, Any]] = deepcopy(SCHEMA)
@@ -114,53 +99,39 @@ class TapBetterData(Tap):
         validate_config: bool = True,
         **kwargs: Any,
     ) -> None:
-        """Make the tap, and check its settings.
-
-        Raises:
-            SettingsError: If a setting can't be used.
-        """
-        settings, variables = self._read_settings(config, parse_env=parse_env_config)
-        hide(keys_in(settings))
+        """Make the tap, and check its settings."""
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        variables: dict[str, Any] = {}
+        if parse_env_config:
+            # Not by the SDK: it takes `.env` from any folder above its own files.
+            load_env_file(self.logger)
+            variables = read_variables(schema)
+            names = ", ".join(map(variable_of, variables)) or "none is set"
+            self.logger.info("Settings from variables: %s.", names)
+        settings = without_unset({**(config or {}), **variables})
+        hide([str(settings.get("api_key", ""))])
         guard_log()
         if validate_config:
-            self._warn_of_unknown(settings, parse_env=parse_env_config)
-            check(settings, self.config_jsonschema, variables)
+            for line in unknown_names(
+                settings, schema, with_variables=parse_env_config
+            ):
+                self.logger.warning("%s", line)
+            check(settings, schema, variables)
         else:
-            # To say what the streams are takes no key; the SDK would warn of it.
+            # To say what the streams are takes those that are declared, and no key.
+            declared = settings.get("extra_streams", [])
+            offline = {"api_url": SANDBOX_SCHEME, "extra_streams": declared}
+            check(offline, schema, variables)
             settings = {"api_key": "none", **settings}
-            check_extra_streams(settings, self.config_jsonschema, variables)
         self._heed_hangup()
         super().__init__(config=settings, validate_config=validate_config, **kwargs)
         self._check_selection()
         if validate_config:
-            self.run.window = self._find_window()
+            today = datetime.now(tz=UTC).date()
+            self.run.window = analytics_window(self.config, today)
+            self._warn_of_a_late_start(today)
         self._is_made = True
-
-    def _read_settings(
-        self, config: Any, *, parse_env: bool
-    ) -> tuple[dict[str, Any], list[str]]:
-        """Put the settings together, variables first; and say which come from those."""
-        self.append_builtin_config(self.config_jsonschema)
-        variables: dict[str, Any] = {}
-        if parse_env:
-            # Not by the SDK: it takes `.env` from any folder above its own files.
-            load_env_file(self.logger)
-            variables = read_variables(self.config_jsonschema)
-            names = ", ".join(map(variable_of, variables)) or "none is set"
-            self.logger.info("Settings from variables: %s.", names)
-        if isinstance(config, (str, PurePath)):
-            config = [config]
-        if isinstance(config, list):
-            config = {k: v for path in config for k, v in read_file(path).items()}
-        return without_unset({**(config or {}), **variables}), list(variables)
-
-    def _warn_of_unknown(self, settings: Mapping[str, Any], *, parse_env: bool) -> None:
-        schema = self.config_jsonschema
-        lines = [unknown_settings(settings, schema)]
-        if parse_env:
-            lines.append(unknown_variables(schema))
-        for line in filter(None, lines):
-            self.logger.warning("%s", line)
 
     def _check_selection(self) -> None:
         """Refuse a catalog that selects what the tap does not have."""
@@ -175,6 +146,17 @@ class TapBetterData(Tap):
                 f"this tap does not have: it has {', '.join(self.streams)}"
             )
             raise SettingsError(msg)
+
+    def _warn_of_a_late_start(self, today: date) -> None:
+        start, end = self.run.window
+        periodic = [s for s in self.streams.values() if isinstance(s, PeriodicStream)]
+        if start > end and any(stream.selected for stream in periodic):
+            self.logger.warning(
+                "The start_date %s is still to come (today is %s, UTC): analytics has "
+                "nothing to read yet.",
+                start,
+                today,
+            )
 
     @property
     @override
@@ -191,22 +173,6 @@ class TapBetterData(Tap):
             is_dropped = all(isinstance(m, RemoveRecordTransform) for m in stream_maps)
             if is_dropped and name in self.streams:
                 self.streams[name].selected = False
-
-    def _find_window(self) -> tuple[date, date]:
-        today = datetime.now(tz=UTC).date()
-        start, end = analytics_window(self.config, today)
-        if start > end and any(
-            stream.selected
-            for stream in self.streams.values()
-            if isinstance(stream, PeriodicStream)
-        ):
-            self.logger.warning(
-                "The start_date %s is still to come (today is %s, UTC): analytics has "
-                "nothing to read yet.",
-                start,
-                today,
-            )
-        return start, end
 
     @cached_property
     def run(self) -> RunContext:
@@ -228,16 +194,12 @@ class TapBetterData(Tap):
 
     @override
     def load_state(self, state: dict[str, Any]) -> None:
-        """Check the state, and take from it what is known.
-
-        Raises:
-            StateError: If it holds a bookmark that can't be read.
-        """
-        bookmarks = read_bookmarks(state)
-        for name, stream in self.streams.items():
-            if name in bookmarks and isinstance(stream, BetterDataStream):
-                unknown = check_state(name, bookmarks[name], stream.replication_key)
-                stream.recall(bookmarks[name])
+        """Check the state, and take from it what is known."""
+        for name, kept in sorted(read_bookmarks(state).items()):
+            stream = self.streams.get(name)
+            if isinstance(stream, BetterDataStream):
+                unknown = check_state(name, kept, stream.replication_key)
+                stream.recall(kept)
                 if unknown:
                     self.logger.warning(
                         "The state of %s holds fields that mean nothing to this "
@@ -245,23 +207,19 @@ class TapBetterData(Tap):
                         name,
                         ", ".join(unknown),
                     )
-        for name in bookmarks.keys() - self.streams.keys():
-            if not isinstance(bookmarks[name], dict):
+            elif isinstance(kept, dict):
+                self.logger.warning(
+                    "The state holds bookmarks of %s, which is no stream of this tap. "
+                    "They are left alone.",
+                    name,
+                )
+            else:
                 msg = f"The state of {quote(name)} is no JSON object"
                 raise StateError(msg)
-            self.logger.warning(
-                "The state holds bookmarks of %s, which is no stream of this tap. They "
-                "are left alone.",
-                name,
-            )
         super().load_state(state)
 
     def check_key(self) -> str:
-        """Ask for the smallest page there is, and say in a line that the key works.
-
-        Raises:
-            TapError: If it doesn't.
-        """
+        """Ask for the smallest page there is, and say in a line that the key works."""
         inventory = _KeyTest(self, self.run)
         places = self.run.locations.configured
         page = inventory.read_page({"locationId": places[0]} if places else {}, 1, 1)
@@ -292,14 +250,10 @@ class TapBetterData(Tap):
     def cb_config(
         cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
     ) -> Any:
-        """Read the settings' files, and name the one that can't be read.
-
-        Raises:
-            SettingsError: If one of them can't be read.
-        """
+        """Read the settings' files, and name the one that can't be read."""
         given = super().cb_config(ctx, param, tuple(v for v in value if v == "ENV"))
         for path in value:
-            given.config |= {} if path == "ENV" else read_file(path)
+            given.config |= {} if path == "ENV" else read_object("--config", path)
         return given
 
     @classmethod
@@ -318,10 +272,9 @@ class TapBetterData(Tap):
     def get_singer_command(cls) -> click.Command:
         """Return the SDK's command, with failures in one line."""
         command = super().get_singer_command()
-        files = {"catalog": check_catalog, "state": lambda *_: None}
         for param in command.params:
-            if param.name in files:
-                param.type = JsonFile(files[param.name])
+            if param.name in {"catalog", "state"}:
+                param.type, param.callback = click.Path(), as_text_file
         return LineCommand(
             name=command.name,
             callback=command.callback,
@@ -345,6 +298,18 @@ class TapBetterData(Tap):
             # There is no state yet, or not all of it.
             self.say_end(f"{said} before anything was read.")
             raise SystemExit(code)
+        if self._is_stopped:
+            # Some send it twice.
+            return
+        self._is_stopped = True
+        self.run.connection.stop.set()
+        blocked = _start_timer(
+            self.write_seconds,
+            self._end,
+            f"{said}, while the target takes nothing more: run again, it goes on from "
+            "the state that the target has kept.",
+            code,
+        )
         writer = self.message_writer
 
         def leave() -> None:
@@ -352,26 +317,9 @@ class TapBetterData(Tap):
                 writer.on_signal = None
             if self.state:
                 self.write_message(StateMessage(self.state))
+            blocked.cancel()
             self._end(f"{said}: run again, it goes on from the state.", code)
 
-        def give_up() -> None:
-            self._end(
-                f"{said}, while the target takes nothing more: run again, it goes on "
-                "from the state that the target has kept.",
-                code,
-            )
-
-        now = time.monotonic()
-        if self._stopped_at is not None:
-            # Some send it twice; who sends it again later is tired of waiting.
-            if now - self._stopped_at > _TWICE_SECONDS:
-                give_up()
-            return
-        self._stopped_at = now
-        self.run.connection.stop.set()
-        timer = threading.Timer(self.write_seconds, give_up)
-        timer.daemon = True
-        timer.start()
         if isinstance(writer, LineWriter) and writer.writing:
             writer.on_signal = leave
         else:
@@ -379,10 +327,8 @@ class TapBetterData(Tap):
 
     def _end(self, line: str, code: int) -> NoReturn:
         """Say why, as the last thing in the log, and leave without another word."""
-        if self._is_ending:
-            # The line is on its way, but nobody reads the log.
-            os._exit(code)
-        self._is_ending = True
+        # Perhaps nobody reads the log.
+        _start_timer(self.write_seconds, os._exit, code)
         try:
             self.run.progress.close()
             self.say_end(line)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL
 
 from tap_betterdata.api.errors import SettingsError, StateError
@@ -41,30 +42,29 @@ def settings_schema() -> JsonObject:
     }
     return {
         "title": "Better Data",
-        **_field({"type": "object", "properties": properties}),
+        **_plain({"type": "object", "properties": properties}),
         # It may be left out with the sandbox alone, which is no reason to hide it.
         "required": ["api_key"],
     }
 
 
-def _field(schema: Mapping[str, Any], **more: object) -> JsonObject:
+def _plain(schema: Mapping[str, Any]) -> JsonObject:
+    """Say of each part what it is by one type, and what Airbyte knows besides."""
+    plain = {name: value for name, value in schema.items() if name not in _OURS}
     kinds = schema["type"]
-    field = {name: value for name, value in schema.items() if name not in _OURS}
-    field["type"] = (
-        kinds if isinstance(kinds, str) else next(k for k in kinds if k != "null")
-    )
+    plain["type"] = kinds if isinstance(kinds, str) else kinds[0]
     if schema.get("secret"):
-        field["airbyte_secret"] = True
+        plain["airbyte_secret"] = True
     if "items" in schema:
-        field["items"] = _field(schema["items"])
+        plain["items"] = _plain(schema["items"])
     if "properties" in schema:
-        field["properties"] = {
-            name: _field(declared, order=order)
+        plain["properties"] = {
+            name: {**_plain(declared), "order": order}
             for order, (name, declared) in enumerate(schema["properties"].items())
         }
     if isinstance(values := schema.get("additionalProperties"), dict):
-        field["additionalProperties"] = _field(values)
-    return {**field, **more}
+        plain["additionalProperties"] = _plain(values)
+    return plain
 
 
 # The streams
@@ -89,109 +89,72 @@ def describe_stream(stream: Stream) -> JsonObject:
     return described
 
 
-def _open(schema: Mapping[str, Any]) -> JsonObject:
+def _open(schema: Any) -> Any:
     """Leave fields to come out: where destinations check, a new one is no error."""
-    opened = {
-        name: value
-        for name, value in schema.items()
-        if not (name == "additionalProperties" and value is False)
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: _open(part)
+        for name, part in schema.items()
+        if name != "additionalProperties" or part is not False
     }
-    if "items" in schema:
-        opened["items"] = _open(schema["items"])
-    if "properties" in schema:
-        opened["properties"] = {
-            name: _open(declared) for name, declared in schema["properties"].items()
-        }
-    return opened
 
 
 # What is to be read
 
 
-class Chosen(NamedTuple):
-    """What is configured of a stream: how it is read, and with which fields."""
-
-    sync_mode: str
-    json_schema: Mapping[str, Any]
+class _Stream(msgspec.Struct):
+    name: str
+    json_schema: JsonObject
 
 
-def read_configured(source: str, catalog: Mapping[str, Any]) -> dict[str, Chosen]:
-    """Return what is configured, by the streams' names.
+class Configured(msgspec.Struct):
+    """How a stream is to be read, and with which fields."""
 
-    Args:
-        source: What the configured catalog is from, for the message.
-        catalog: The configured catalog.
+    stream: _Stream
+    sync_mode: Literal["full_refresh", "incremental"]
 
-    Raises:
-        SettingsError: If it is none.
-    """
-    configured: dict[str, Chosen] = {}
+
+class _ConfiguredCatalog(msgspec.Struct):
+    streams: list[Configured]
+
+
+def read_configured(source: str, catalog: JsonObject) -> dict[str, Configured]:
+    """Return what is configured by the streams' names; `source` is for a message."""
     try:
-        for entry in catalog["streams"]:
-            name, schema = str(entry["stream"]["name"]), entry["stream"]["json_schema"]
-            if name in configured:
-                msg = f"{source} configures the stream {quote(name)} twice"
-                raise SettingsError(msg)
-            configured[name] = Chosen(str(entry["sync_mode"]), dict(schema))
-    except (KeyError, TypeError, ValueError):
+        entries = msgspec.convert(catalog, _ConfiguredCatalog).streams
+    except msgspec.ValidationError as error:
         msg = (
-            f"{source}: not a configured catalog: it takes streams, each with stream "
-            "(its name and json_schema) and sync_mode"
+            f"{source}: not a configured catalog: {error}. It takes streams, each with "
+            f"stream (its name and json_schema) and sync_mode ({' or '.join(_METHODS)})"
         )
         raise SettingsError(msg) from None
+    configured: dict[str, Configured] = {}
+    for entry in entries:
+        name = entry.stream.name
+        if name in configured:
+            msg = f"{source} configures the stream {quote(name)} twice"
+            raise SettingsError(msg)
+        configured[name] = entry
     return configured
 
 
 def singer_catalog(
-    source: str,
-    configured: Mapping[str, Chosen],
-    streams: Collection[Stream],
+    configured: Mapping[str, Configured], catalog: JsonObject
 ) -> JsonObject:
-    """Return the tap's catalog, with what is configured selected.
-
-    Args:
-        source: What the configured catalog is from, for the message.
-        configured: What is configured.
-        streams: The tap's streams.
-
-    Raises:
-        SettingsError: If something is configured that the tap can't read.
-    """
-    known = [stream.name for stream in streams]
+    """Return the tap's catalog with what is configured selected, and nothing else."""
+    entries = {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
+    for name, entry in entries.items():
+        is_selected = {"selected": name in configured}
+        entry["metadata"] = [{"breadcrumb": [], "metadata": is_selected}]
     for name, chosen in configured.items():
-        if name not in known:
-            msg = (
-                f"{source} names the stream {quote(name)}, which there is not: there "
-                f"are {', '.join(known)}"
-            )
-            raise SettingsError(msg)
-        if chosen.sync_mode not in _METHODS:
-            msg = (
-                f"{source}: the sync_mode of {name} is {quote(chosen.sync_mode)}: it "
-                f"takes {' or '.join(_METHODS)}"
-            )
-            raise SettingsError(msg)
-    return {
-        "streams": [_entry(stream, configured.get(stream.name)) for stream in streams]
-    }
-
-
-def _entry(stream: Stream, chosen: Chosen | None) -> JsonObject:
-    is_selected = {"selected": chosen is not None}
-    entry: JsonObject = {
-        "tap_stream_id": stream.name,
-        "stream": stream.name,
-        "key_properties": [*stream.primary_keys],
-        "replication_key": stream.replication_key,
-        "schema": stream.schema,
-        "metadata": [{"breadcrumb": [], "metadata": is_selected}],
-    }
-    if chosen is not None:
-        automatic = {*stream.primary_keys, stream.replication_key}
-        entry["schema"] = _select(stream.schema, chosen.json_schema, automatic)
+        # The tap refuses a stream that it doesn't have.
+        entry = entries.setdefault(name, {"tap_stream_id": name, "schema": {}})
+        automatic = {*entry.get("key_properties", ()), entry.get("replication_key")}
+        entry["schema"] = _select(entry["schema"], chosen.stream.json_schema, automatic)
         # PyAirbyte wants all to be incremental: without a cursor it changes nothing.
         entry["replication_method"] = _METHODS[chosen.sync_mode]
-    return entry
+    return {"streams": [*entries.values()]}
 
 
 def _select(
@@ -215,38 +178,43 @@ def _select(
     return selected
 
 
+class _Descriptor(msgspec.Struct):
+    name: str
+
+
+class _StreamState(msgspec.Struct):
+    stream_descriptor: _Descriptor
+    stream_state: Any = None
+
+
+class _StateMessage(msgspec.Struct):
+    type: Literal["STREAM"]
+    stream: _StreamState
+
+
 def singer_state(
-    source: str, messages: Any, configured: Mapping[str, Chosen]
+    source: str, messages: Any, configured: Mapping[str, Configured]
 ) -> JsonObject:
-    """Return the state of the streams that are read incrementally.
+    """Return the state of the streams that are not read whole.
 
     Args:
-        source: What the state is from, for the message.
-        messages: What Airbyte has kept: a list of messages, each a stream's.
-        configured: What is configured.
-
-    Raises:
-        StateError: If it is of another kind.
+        source: What the state is from, for a message.
+        messages: What Airbyte has kept: a list of messages, each a stream's. Where it
+            has nothing, it may hand over an empty object.
+        configured: What is configured. A stream that is not may know locations.
     """
-    # Of a stream that is not configured, too: it may know locations.
-    whole = {n for n, chosen in configured.items() if chosen.sync_mode == _FULL_REFRESH}
-    bookmarks: JsonObject = {}
-    for message in messages if isinstance(messages, list) else [messages]:
-        if message == {}:
-            # What may be handed over where there is no state.
-            continue
-        try:
-            # One that has no type is of the oldest.
-            content = {"STREAM": message["stream"]}[message["type"]]
-            name, state = content["stream_descriptor"]["name"], content["stream_state"]
-            if state and name not in whole:
-                bookmarks[name] = state
-        except (KeyError, TypeError):
-            kind = message.get("type", "LEGACY") if isinstance(message, dict) else ""
-            msg = (
-                f"{source} holds {quote(kind or message)}, which this source can't go "
-                "on from: it takes the states of the type STREAM that it has written. "
-                "Have the connection's state reset, and everything is read again"
-            )
-            raise StateError(msg) from None
-    return {"bookmarks": bookmarks} if bookmarks else {}
+    given = messages if isinstance(messages, list) else [messages]
+    try:
+        states = msgspec.convert([m for m in given if m != {}], list[_StateMessage])
+    except msgspec.ValidationError as error:
+        msg = (
+            f"{source} holds a state that this source can't go on from: {error}. It "
+            "takes the states of the type STREAM that it has written. Have the "
+            "connection's state reset, and everything is read again"
+        )
+        raise StateError(msg) from None
+    bookmarks = {s.stream.stream_descriptor.name: s.stream.stream_state for s in states}
+    for name, chosen in configured.items():
+        if chosen.sync_mode == _FULL_REFRESH:
+            bookmarks.pop(name, None)
+    return {"bookmarks": {name: kept for name, kept in bookmarks.items() if kept}}

@@ -47,7 +47,8 @@ class AirbyteWriter(LineWriter):
         super().__init__()
         self._stream: str | None = None
         self._is_running = False
-        self._state: Mapping[str, Any] | None = None
+        self._state: Mapping[str, Any] = {}
+        self._written: Mapping[str, Any] | None = None
         self._uncovered = 0
         self._lock = threading.Lock()
         self._logged: deque[bytes] = deque()
@@ -101,29 +102,26 @@ class AirbyteWriter(LineWriter):
         """
         if not isinstance(message, StateMessage):
             return b""
-        return self._state_line(message.value, is_last=False)
+        self._state = message.value
+        return self._state_line(is_last=False)
 
-    def _state_line(self, states: Mapping[str, Any], *, is_last: bool) -> bytes:
-        state = states.get("bookmarks", {}).get(self._stream)
+    def _state_line(self, *, is_last: bool) -> bytes:
+        state = self._state.get("bookmarks", {}).get(self._stream)
         # Only at the end is it certain that all that was counted has been written.
         covers_more = is_last and self._uncovered > 0
-        if not state or (state == self._state and not covers_more):
+        if not state or (state == self._written and not covers_more):
             return b""
         # A copy: locations are added to bookmarks of before.
-        self._state, covered, self._uncovered = deepcopy(state), self._uncovered, 0
-        return encode_line(
-            {
-                "type": "STATE",
-                "state": {
-                    "type": "STREAM",
-                    "stream": {
-                        "stream_descriptor": {"name": self._stream},
-                        "stream_state": state,
-                    },
-                    "sourceStats": {"recordCount": covered},
-                },
-            }
-        )
+        self._written, covered, self._uncovered = deepcopy(state), self._uncovered, 0
+        said = {
+            "type": "STREAM",
+            "stream": {
+                "stream_descriptor": {"name": self._stream},
+                "stream_state": state,
+            },
+            "sourceStats": {"recordCount": covered},
+        }
+        return encode_line({"type": "STATE", "state": said})
 
     # How streams fare
 
@@ -131,18 +129,18 @@ class AirbyteWriter(LineWriter):
     def begin_stream(self, stream: str) -> None:
         """Write that a stream begins."""
         self._stream, self._is_running = stream, False
-        self._state, self._uncovered = None, 0
+        self._written, self._uncovered = None, 0
         self.write(_stream_status(stream, "STARTED"))
 
     @override
-    def end_stream(self, states: Mapping[str, Any], error: TapError | None) -> None:
+    def end_stream(self, error: TapError | None) -> None:
         """Write the last state of the stream, and how it was read."""
-        self._write(self._state_line(states, is_last=True))
+        self._write(self._state_line(is_last=True))
         if error is not None:
             self.fail(str(error), error.kind)
-        elif self._stream is not None:
-            stream, self._stream = self._stream, None
-            self.write(_stream_status(stream, "COMPLETE"))
+        else:
+            self.write(_stream_status(str(self._stream), "COMPLETE"))
+            self._stream = None
 
     def fail(self, line: str, kind: Kind) -> None:
         """Write what went wrong; if a stream was being read, it is not complete."""
@@ -155,12 +153,10 @@ class AirbyteWriter(LineWriter):
 
         Where standard output takes nothing more, the line goes to standard error.
         """
+        # Not released: nothing may follow.
         if self._lock.acquire(timeout=_BLOCKED_SECONDS):
-            try:
-                failure = encode_lines(self._failure(line, "transient"))
-                super().put(self._take_logged() + failure)
-            finally:
-                self._lock.release()
+            failure = encode_lines(self._failure(line, "transient"))
+            super().put(self._take_logged() + failure)
         else:
             complain(line)
 
@@ -190,15 +186,11 @@ class AirbyteWriter(LineWriter):
         while self._wake.get():
             # What ails standard output shows when the run writes the next time.
             with suppress(OSError):
-                if self._logged:
-                    self.put(b"")
+                self.put(b"")
 
     def _take_logged(self) -> bytes:
-        lines = []
-        with suppress(IndexError):
-            while True:
-                lines.append(self._logged.popleft())
-        return b"".join(lines)
+        # Others add to it meanwhile; only who holds the lock takes from it.
+        return b"".join([self._logged.popleft() for _ in range(len(self._logged))])
 
 
 class LogHandler(logging.Handler):

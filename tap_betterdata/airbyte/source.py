@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import signal
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.airbyte.catalog import (
@@ -18,15 +19,9 @@ from tap_betterdata.airbyte.catalog import (
 from tap_betterdata.airbyte.messages import AirbyteWriter, LogHandler, complain, safe
 from tap_betterdata.api.errors import IncompleteRunError, OutputError, TapError
 from tap_betterdata.compat import override
-from tap_betterdata.inputs import (
-    read_file,
-    read_file_text,
-    read_json,
-    read_object,
-    variable_of,
-)
+from tap_betterdata.inputs import read_json, read_object, variable_of
 from tap_betterdata.output.command import SafeFormatter, log_failure, prepare
-from tap_betterdata.setting_faults import unknown_settings
+from tap_betterdata.setting_faults import unknown_names
 from tap_betterdata.tap import TapBetterData
 
 if TYPE_CHECKING:
@@ -44,11 +39,7 @@ class SourceBetterData(TapBetterData):
     def __init__(
         self, writer: AirbyteWriter, config: Mapping[str, Any], **kwargs: Any
     ) -> None:
-        """Make the source.
-
-        Raises:
-            SettingsError: If a setting can't be used.
-        """
+        """Make the source; its writer is told how the streams fare."""
         self._writer = writer
         super().__init__(config=config, message_writer=writer, **kwargs)
 
@@ -69,10 +60,8 @@ def check(writer: AirbyteWriter, given: argparse.Namespace) -> int:
     """Ask for the smallest page there is, and write whether the settings work."""
     try:
         source = SourceBetterData(writer, _read_config(given.config))
-        try:
+        with closing(source.run.connection):
             status, line = "SUCCEEDED", source.check_key()
-        finally:
-            source.run.connection.close()
     except Exception as error:  # noqa: BLE001 - it is said, and no failure of the check
         status, line = "FAILED", log_failure(LOGGER, error)
     said = {"status": status, "message": safe(line)}
@@ -93,25 +82,24 @@ def discover(writer: AirbyteWriter, given: argparse.Namespace) -> int:
 def read(writer: AirbyteWriter, given: argparse.Namespace) -> int:
     """Read what is configured; each stream says how it went."""
     config = _read_config(given.config)
-    origin = f"--catalog {given.catalog}"
-    catalog = read_object(origin, read_file_text(origin, given.catalog))
-    configured = read_configured(origin, catalog)
-    known = SourceBetterData(writer, config, validate_config=False).streams
+    catalog = read_object("--catalog", given.catalog)
+    configured = read_configured(f"--catalog {given.catalog}", catalog)
+    states = read_json("--state", given.state) if given.state else []
+    whole = SourceBetterData(writer, config, validate_config=False).catalog_dict
     source = SourceBetterData(
         writer,
         config,
-        catalog=singer_catalog(origin, configured, known.values()),
-        state=singer_state(*_read_state(given.state), configured),
+        catalog=singer_catalog(configured, whole),
+        state=singer_state(f"--state {given.state}", states, configured),
     )
-    try:
-        source.sync_all()
-    except IncompleteRunError as error:
-        if isinstance(fatal := source.run.connection.fatal_error, OutputError):
-            raise fatal from None
-        log_failure(LOGGER, error)
-        return 1
-    finally:
-        source.run.connection.close()
+    with closing(source.run.connection) as connection:
+        try:
+            source.sync_all()
+        except IncompleteRunError as error:
+            if isinstance(connection.fatal_error, OutputError):
+                raise connection.fatal_error from None
+            log_failure(LOGGER, error)
+            return 1
     return 0
 
 
@@ -129,18 +117,11 @@ def _heed_no_signal() -> None:
 
 def _read_config(path: str) -> dict[str, Any]:
     """Read the settings, without those that are Singer's."""
-    config = read_file(path)
+    config = read_object("--config", path)
     known = settings_schema()
-    if line := unknown_settings(config, known):
+    for line in unknown_names(config, known):
         LOGGER.warning("%s", line)
     return {name: config[name] for name in config if name in known["properties"]}
-
-
-def _read_state(path: str | None) -> tuple[str, Any]:
-    origin = f"--state {path}"
-    return origin, [] if path is None else read_json(
-        origin, read_file_text(origin, path)
-    )
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

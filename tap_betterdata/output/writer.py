@@ -87,7 +87,7 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
     def begin_stream(self, stream: str) -> None:
         """Take note that a stream begins; Singer has no message for it."""
 
-    def end_stream(self, states: Mapping[str, Any], error: TapError | None) -> None:
+    def end_stream(self, error: TapError | None) -> None:
         """Take note that it has ended, and why it is not whole, if it is not."""
 
     def _write(self, lines: bytes) -> None:

@@ -329,7 +329,7 @@ class BetterDataStream(ApiStream):
     ) -> None:
         """Write the stream's last state; the SDK calls this after the stream."""
         self._write_state()
-        self.run.end_stream(self.tap.state)
+        self.run.end_stream()
 
     @override
     def get_replication_key_signpost(

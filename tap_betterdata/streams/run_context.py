@@ -60,11 +60,11 @@ class RunContext:
         self.progress.watch(stream)
         self.writer.begin_stream(stream.name)
 
-    def end_stream(self, states: Mapping[str, Any]) -> None:
+    def end_stream(self) -> None:
         """Say that a stream has ended, and what went wrong since it began."""
         self.progress.end()
         failures = self.failures[self._failures_before :]
-        self.writer.end_stream(states, _sum_up(failures) if failures else None)
+        self.writer.end_stream(_sum_up(failures) if failures else None)
 
     def finish(self) -> None:
         """Close what is open.

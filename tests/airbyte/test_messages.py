@@ -148,7 +148,7 @@ def test_what_has_no_counterpart_is_not_written(output: Output) -> None:
     writer.write_message(
         StateMessage({"bookmarks": {"stock": {}, "other": {"value": 2}}})
     )
-    writer.end_stream({}, None)
+    writer.end_stream(None)
     writer.write_message(StateMessage(state))
     assert Said(0, output.taken).statuses == [
         ("stock", "STARTED"),
@@ -160,7 +160,7 @@ def test_what_has_no_counterpart_is_not_written(output: Output) -> None:
 def test_a_stream_ends_once(output: Output) -> None:
     writer = AirbyteWriter()
     writer.begin_stream("stock")
-    writer.end_stream({}, SettingsError("refused"))
+    writer.end_stream(SettingsError("refused"))
     writer.stop("Stopped")
     said = Said(0, output.taken)
     assert said.statuses == [("stock", "STARTED"), ("stock", "INCOMPLETE")]
@@ -176,7 +176,7 @@ def test_streams_may_have_the_same_state(output: Output) -> None:
     for stream in ("stock", "orders"):
         writer.begin_stream(stream)
         writer.write_message(state)
-        writer.end_stream(state.value, None)
+        writer.end_stream(None)
     names = [
         s["stream"]["stream_descriptor"]["name"]
         for s in Said(0, output.taken).of("STATE")
@@ -204,7 +204,7 @@ def test_a_state_is_written_once_unless_it_covers_more(output: Output) -> None:
     writer.write_records("stock", [{"id": 1}, {"id": 2}], version=7, extracted=NOW)
     # A signal may come before they are out.
     writer.write_message(state)
-    writer.end_stream(state.value, None)
+    writer.end_stream(None)
     said = Said(0, output.taken)
     counts = [s["sourceStats"]["recordCount"] for s in said.of("STATE")]
     assert counts == [0, 0, 2]
