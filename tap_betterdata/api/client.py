@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -38,6 +37,7 @@ from tap_betterdata.api.errors import (
     mend,
     no_answer,
 )
+from tap_betterdata.api.rate_limit_headers import parse_date
 from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 
@@ -353,11 +353,7 @@ class ApiStream(RESTStream[int]):
 def answered_at(response: requests.Response) -> datetime:
     """Return when an answer was given: its `Date`, else when it was asked for."""
     asked = datetime.now(tz=UTC) - response.elapsed
-    try:
-        date = parsedate_to_datetime(response.headers.get("Date", ""))
-    except ValueError:
-        return asked
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
+    return parse_date(response.headers.get("Date", "")) or asked
 
 
 def _body(response: requests.Response) -> dict[str, Any]:

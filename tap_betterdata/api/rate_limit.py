@@ -293,10 +293,6 @@ class RateLimiter:
         with self._lock:
             self._in_flight.pop(threading.current_thread(), None)
 
-    def server_time(self, moment: float) -> datetime | None:
-        """Tell the server's time, at the earliest, at a monotonic clock's moment."""
-        return self._reader.server_time(moment)
-
     def seconds_for(self, requests: int) -> float:
         """Tell in how many seconds the last of so many more requests may go, at best.
 

@@ -1,8 +1,8 @@
 """What the server's headers say of its rate limit, and what time it has.
 
 Documented: `X-RateLimit-Limit`, `-Remaining` and `-Reset` on all responses, and
-`Retry-After` on a 429; not their forms. The sample of Reset is in epoch seconds. Other
-usual forms cost a line each, so they are understood. Nothing in a header raises.
+`Retry-After` on a 429; not their forms. The sample of Reset is in epoch seconds; other
+APIs send seconds from now. Nothing in a header raises.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
 
-# A number from the first on (year 1973) is no span of seconds but an epoch time; from
-# the second on (year 5138, read as seconds) one in milliseconds.
-_EPOCH_FROM, _EPOCH_MS_FROM = 1e8, 1e11
+# A number from here on (year 1973) is no span of seconds but an epoch time.
+_EPOCH_FROM = 1e8
 
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d*)?", re.ASCII)
 
@@ -50,41 +49,35 @@ def parse_number(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
-def parse_date(text: str) -> float | None:
-    """Read an HTTP or ISO-8601 date as epoch seconds, in UTC if it names no zone."""
-    for parse in (parsedate_to_datetime, datetime.fromisoformat):
-        with suppress(ValueError, TypeError, IndexError, OverflowError):
-            moment = parse(text)
-            return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+def parse_date(text: str) -> datetime | None:
+    """Read an HTTP date, in UTC if it names no zone."""
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC)
     return None
 
 
 def parse_reset(text: str, server_now: float) -> float | None:
-    """Read epoch seconds or milliseconds, seconds from now, or a date.
+    """Read epoch seconds, or seconds from now, as seconds from now.
 
-    Returns:
-        Seconds from now, below zero if in the past. They are rounded up by the last
-        place that is written: the server may have cut off the rest, and would refuse a
-        request in it.
+    They are rounded up by the last place that is written: the server may have cut off
+    the rest, and would refuse a request in it.
     """
-    value, decimals = parse_number(text), text.partition(".")[2]
+    value = parse_number(text)
     if value is None:
-        date = parse_date(text)
-        return date and date + (0.001 if decimals else 1.0) - server_now
-    value += 10.0 ** -len(decimals)
-    if value >= _EPOCH_MS_FROM:
-        value /= 1000
+        return None
+    value += 10.0 ** -len(text.partition(".")[2])
     return value if value < _EPOCH_FROM else value - server_now
 
 
 def parse_retry_after(text: str, server_now: float) -> float | None:
-    """Read seconds from now, taken at their word (RFC 9110), or a date."""
-    value = parse_number(text)
-    return parse_reset(text, server_now) if value is None else value
+    """Read seconds from now, taken at their word, or a date (RFC 9110)."""
+    date = parse_date(text)
+    return parse_number(text) if date is None else date.timestamp() + 1 - server_now
 
 
 class ServerClock:
-    """The server's time, which epoch forms of Reset are written in.
+    """The server's time, which an epoch Reset is written in.
 
     `Date` has whole seconds, so one response gives a range of a second for how far the
     clocks are apart, and several narrow it. Our own clock is believed while it is in
@@ -94,20 +87,20 @@ class ServerClock:
 
     def __init__(self) -> None:
         """Begin without knowing how far apart the clocks are."""
-        self.low, self.high = -math.inf, math.inf
+        self._low, self._high = -math.inf, math.inf
 
-    def heed(self, date: float, sent: float, seen: float) -> None:
-        """Take note of a response's `Date`, in epoch seconds."""
-        low, high = date - seen, date + 1 - sent
-        if low > self.high or high < self.low:
+    def heed(self, date: datetime, sent: float, seen: float) -> None:
+        """Take note of a response's `Date`."""
+        low, high = date.timestamp() - seen, date.timestamp() + 1 - sent
+        if low > self._high or high < self._low:
             # One of the clocks was set, or the two have drifted apart.
-            self.low, self.high = low, high
-        self.low, self.high = max(self.low, low), min(self.high, high)
+            self._low, self._high = low, high
+        self._low, self._high = max(self._low, low), min(self._high, high)
 
     def at(self, moment: float) -> float:
         """Tell the server's epoch seconds at a moment of the monotonic clock."""
         ours = time.time() - time.monotonic()
-        return moment + (ours if self.low <= ours <= self.high else self.low)
+        return moment + (ours if self._low <= ours <= self._high else self._low)
 
 
 class HeaderReader:
@@ -129,13 +122,13 @@ class HeaderReader:
     def read(
         self, headers: Mapping[str, str], *, sent: float, seen: float
     ) -> RateHeaders:
-        """Read a response's headers; the case of their names is free."""
-        take = partial(self._take, {name.lower(): headers[name] for name in headers})
-        date = take("Date", parse_date, _EPOCH_FROM, _EPOCH_MS_FROM)
+        """Read a response's headers; the case of names is the mapping's affair."""
+        date = parse_date(headers.get("Date", ""))
         with self._lock:
             if date is not None:
                 self._clock.heed(date, sent, seen)
             now = self._clock.at(seen)
+        take = partial(self._take, headers)
         reset = partial(parse_reset, server_now=now)
         retry_after = partial(parse_retry_after, server_now=now)
         return RateHeaders(
@@ -147,22 +140,15 @@ class HeaderReader:
             take("Retry-After", retry_after, -self._minute, _EPOCH_FROM),
         )
 
-    def server_time(self, moment: float) -> datetime | None:
-        """Tell what the server's clock showed, at the earliest; None if unknown."""
-        with self._lock:
-            if self._clock.low == -math.inf:
-                return None
-            return datetime.fromtimestamp(self._clock.at(moment), UTC)
-
     def _take(
         self,
-        fields: Mapping[str, str],
+        headers: Mapping[str, str],
         name: str,
         parse: Callable[[str], float | None],
         *sensible: float,
     ) -> float | None:
         """Read one header, if it is there and lies within what is sensible."""
-        text = fields.get(name.lower())
+        text = headers.get(name)
         if text is None:
             return None
         # Only these blanks may stand around a value; `strip()` takes others too.

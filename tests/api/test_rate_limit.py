@@ -635,7 +635,7 @@ def test_how_long_a_429_holds(
     headers = {}
     if told is not None:
         date = datetime.now(UTC) + timedelta(seconds=300)
-        headers["retry-after"] = told.replace(
+        headers["Retry-After"] = told.replace(
             "date", format_datetime(date, usegmt=True)
         )
     if left is not None:
