@@ -23,9 +23,6 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
-from weakref import WeakKeyDictionary
-
-from singer_sdk import metrics
 
 from tap_betterdata.api.errors import LimitedError
 from tap_betterdata.api.rate_limit_headers import HeaderReader, RateHeaders
@@ -39,7 +36,6 @@ PROGRESS_EVERY = 30.0  # seconds between two lines about one wait
 _POLL = 0.05  # seconds of the longest sleep before the state is looked at again
 _CLOCK_DRIFT = 0.0005  # what the server's clock may gain on ours: NTP's 500 ppm
 _LATENCY_SHARE = 0.05  # of the minute: how much the windows grow at most
-_MOST_REQUESTS = 10**18  # how many are asked for may come from a server's total
 
 
 class StoppedError(Exception):
@@ -172,7 +168,6 @@ class _Announcer:
 
     def __init__(self) -> None:
         self._since: float | None = None
-        self._why = ""
         self._said_until = self._next_line = -math.inf
 
     def line(self, wait: _Wait, entered: float) -> str | None:
@@ -186,7 +181,7 @@ class _Announcer:
             if max(wait.seconds if wait.firm else 0.0, silent) <= ANNOUNCE_FROM:
                 return None
             self._since = entered if self._since is None else self._since
-            self._why, self._said_until = wait.why, until
+            self._said_until = until
             up_to = "" if wait.firm else "up to "
             text = f"{wait.why}. Waiting {up_to}{wait.seconds:.0f} s"
         elif now < self._next_line:
@@ -198,17 +193,9 @@ class _Announcer:
         clock = datetime.now(UTC) + timedelta(seconds=wait.seconds)
         return f"Rate limit: {text}, until {clock:%H:%M:%S} UTC."
 
-    def end(self, status: metrics.Status) -> metrics.Point[float] | None:
-        """End what is announced, and return its metric; None if nothing is."""
-        # The SDK's vocabulary has no metric for a wait. A `job_duration` with its tag
-        # `job_type` can't be mistaken for that of a request or of a sync.
-        if self._since is None:
-            return None
-        now = self._said_until = time.monotonic()
-        seconds, self._since = now - self._since, None
-        job = {metrics.Tag.JOB_TYPE: "rate_limit_wait", metrics.Tag.STATUS: status}
-        tags = job | {"reason": self._why}
-        return metrics.Point("timer", metrics.Metric.JOB_DURATION, seconds, tags)
+    def end(self, now: float) -> None:
+        if self._since is not None:
+            self._since, self._said_until = None, now
 
 
 class RateLimiter:
@@ -253,9 +240,7 @@ class RateLimiter:
         self._server = _Server(minute)
         self._reader = HeaderReader(minute=minute, hour=hour, logger=logger)
         self._announcer = _Announcer()
-        # When each thread's request was let go. Weak, so that the request of a thread
-        # that has died isn't in flight for ever.
-        self._in_flight = WeakKeyDictionary[threading.Thread, float]()
+        self._sent: dict[int, float] = {}  # of the request in flight, by its thread
 
     def acquire(self) -> None:
         """Wait until one request may be sent, and count it.
@@ -266,24 +251,16 @@ class RateLimiter:
             StoppedError: If `stop` is set.
         """
         entered = time.monotonic()
-        status = metrics.Status.FAILED
-        try:
-            while wait := self._try():
-                self._sleep(wait, entered)
-            status = metrics.Status.SUCCEEDED
-        finally:
-            with self._lock:
-                point = self._announcer.end(status)
-            if point:
-                metrics.log(metrics.get_metrics_logger(), point)
+        while wait := self._try():
+            self._sleep(wait, entered)
 
     def observe(self, status: int, headers: Mapping[str, str]) -> None:
         """Take note of a response, in the thread that acquired its request."""
-        thread, seen = threading.current_thread(), time.monotonic()
-        sent = self._in_flight.get(thread, seen)
+        thread, seen = threading.get_ident(), time.monotonic()
+        sent = self._sent.get(thread, seen)
         said = self._reader.read(headers, sent=sent, seen=seen)
         with self._lock:
-            self._in_flight.pop(thread, None)
+            self._sent.pop(thread, None)
             self._server.heed(status, said)
             for window in self._windows:
                 window.allow_for(min(seen - sent, self._most_latency))
@@ -291,7 +268,7 @@ class RateLimiter:
     def release(self) -> None:
         """Take note that a request brought no response, in the thread that sent it."""
         with self._lock:
-            self._in_flight.pop(threading.current_thread(), None)
+            self._sent.pop(threading.get_ident(), None)
 
     def seconds_for(self, requests: int) -> float:
         """Tell in how many seconds the last of so many more requests may go, at best.
@@ -304,10 +281,10 @@ class RateLimiter:
             return 0.0
         with self._lock:
             now = time.monotonic()
-            server = self._server.wait(now, len(self._in_flight))
+            server = self._server.wait(now, len(self._sent))
             latest = start = now + (server.seconds if server and server.firm else 0.0)
             for outer, inner in product(self._windows, repeat=2):
-                whole, rest = divmod(min(requests, _MOST_REQUESTS) - 1, outer.limit)
+                whole, rest = divmod(requests - 1, outer.limit)
                 more, index = divmod(rest, inner.limit)
                 first = max(start, inner.free_at(index))
                 steps = whole * outer.seconds + more * inner.seconds
@@ -330,15 +307,16 @@ class RateLimiter:
             now = time.monotonic()
             frees = ((window.free_at() - now, window.why) for window in self._windows)
             waits = [_Wait(seconds, why) for seconds, why in frees if seconds > 0]
-            if server := self._server.wait(now, len(self._in_flight)):
+            if server := self._server.wait(now, len(self._sent)):
                 self._check_patience(server)
                 waits.append(server)
             if waits:
                 return max(waits)
+            self._announcer.end(now)
             for window in self._windows:
                 window.sent.append(now)
             self.used += 1
-            self._in_flight[threading.current_thread()] = now
+            self._sent[threading.get_ident()] = now
         return None
 
     def _check_patience(self, wait: _Wait) -> None:
