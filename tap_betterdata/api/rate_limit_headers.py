@@ -76,33 +76,6 @@ def parse_retry_after(text: str, server_now: float) -> float | None:
     return parse_number(text) if date is None else date.timestamp() + 1 - server_now
 
 
-class ServerClock:
-    """The server's time, which an epoch Reset is written in.
-
-    `Date` has whole seconds, so one response gives a range of a second for how far the
-    clocks are apart, and several narrow it. Our own clock is believed while it is in
-    the range. Where it isn't, the server's earliest possible time is taken: late is
-    safe, early is a 429.
-    """
-
-    def __init__(self) -> None:
-        """Begin without knowing how far apart the clocks are."""
-        self._low, self._high = -math.inf, math.inf
-
-    def heed(self, date: datetime, sent: float, seen: float) -> None:
-        """Take note of a response's `Date`."""
-        low, high = date.timestamp() - seen, date.timestamp() + 1 - sent
-        if low > self._high or high < self._low:
-            # One of the clocks was set, or the two have drifted apart.
-            self._low, self._high = low, high
-        self._low, self._high = max(self._low, low), min(self._high, high)
-
-    def at(self, moment: float) -> float:
-        """Tell the server's epoch seconds at a moment of the monotonic clock."""
-        ours = time.time() - time.monotonic()
-        return moment + (ours if self._low <= ours <= self._high else self._low)
-
-
 class HeaderReader:
     """Reads the headers of one server's responses, from any thread.
 
@@ -116,18 +89,16 @@ class HeaderReader:
         self._minute, self._hour = minute, hour
         self._logger = logger
         self._lock = threading.Lock()
-        self._clock = ServerClock()
         self._warned: set[str] = set()
 
     def read(
         self, headers: Mapping[str, str], *, sent: float, seen: float
     ) -> RateHeaders:
         """Read a response's headers; the case of names is the mapping's affair."""
+        # The server's clock may differ from ours. `Date` is its earliest possible time,
+        # less than a second and the latency ago: late is safe, early is a 429.
         date = parse_date(headers.get("Date", ""))
-        with self._lock:
-            if date is not None:
-                self._clock.heed(date, sent, seen)
-            now = self._clock.at(seen)
+        now = time.time() if date is None else date.timestamp()
         take = partial(self._take, headers)
         reset = partial(parse_reset, server_now=now)
         retry_after = partial(parse_retry_after, server_now=now)
