@@ -1,12 +1,11 @@
 """When the next request may be sent.
 
-Every request of the tap, retries included, first asks one `RateLimiter`. It keeps two
-limits: the tap's own, a minute window and an hour window, and the server's, told by its
-headers and its 429s. The server's word wins.
+Every request, retries included, first asks one `RateLimiter`. It keeps the tap's own
+limits, a minute window and an hour window, and the server's, told by its headers and
+its 429s. The server's word wins.
 
-Documented: 100 requests a minute and 1,000 an hour for each key. That the headers speak
-of the hour is assumed (the documented sample has the hour's limit), so Remaining
-promises nothing about the minute.
+Documented: 100 requests a minute and 1,000 an hour for each key. The headers' sample
+has the hour's limit, so Remaining promises nothing about the minute.
 """
 
 from __future__ import annotations
@@ -63,14 +62,13 @@ class _Window:
     def allow_for(self, latency: float) -> None:
         """Be longer than the server's window by the longest latency seen.
 
-        The server counts a request some time after we let it go, and the first of a
-        burst (new connection, cold start) takes longer than one a window later: by that
-        much they may be closer together there than here.
+        The server counts a request some time after we let it go. The first of a burst
+        takes longest, so that two may be closer together there than here.
         """
         self.seconds = max(self.seconds, self._least + latency)
 
     def free_at(self, index: int = 0) -> float:
-        """Tell when the next request but `index`, which is below the limit, fits in."""
+        """Tell when the next request but `index` (below the limit) fits in."""
         back = self.limit - index
         return self.sent[-back] + self.seconds if back <= len(self.sent) else -math.inf
 
@@ -90,13 +88,10 @@ class _Room(NamedTuple):
 
 
 class _Server:
-    """What the server's responses say of when the next request may go.
-
-    `held`: for how many seconds it has held the tap up without an answer in between.
-    """
+    """What the server's responses say of when the next request may go."""
 
     def __init__(self, minute: float) -> None:
-        self.held = 0.0
+        self.held = 0.0  # seconds of waiting without an answer in between
         self._minute = minute
         self._room: _Room | None = None
         self._refusals = 0
@@ -164,10 +159,10 @@ class _Server:
 
 
 class _Announcer:
-    """Says what is waited for, once for all threads."""
+    """Says what is waited for, once for all threads, and now and then again."""
 
     def __init__(self) -> None:
-        self._since: float | None = None
+        self._is_said = False
         self._said_until = self._next_line = -math.inf
 
     def line(self, wait: _Wait, entered: float) -> str | None:
@@ -175,27 +170,25 @@ class _Announcer:
         now = time.monotonic()
         until = now + wait.seconds
         is_longer = wait.firm and until > self._said_until + ANNOUNCE_FROM
-        if self._since is None or is_longer:
+        verb = "Waiting"
+        if self._is_said and not is_longer:
+            if now < self._next_line:
+                return None
+            verb = "Still waiting"
+        else:
             # What an earlier line covers was not silent.
             silent = now - max(entered, self._said_until)
             if max(wait.seconds if wait.firm else 0.0, silent) <= ANNOUNCE_FROM:
                 return None
-            self._since = entered if self._since is None else self._since
-            self._said_until = until
-            up_to = "" if wait.firm else "up to "
-            text = f"{wait.why}. Waiting {up_to}{wait.seconds:.0f} s"
-        elif now < self._next_line:
-            return None
-        else:
-            so_far = now - self._since
-            text = f"still waiting, {so_far:.0f} s so far, {wait.seconds:.0f} s left"
+            self._is_said, self._said_until = True, until
         self._next_line = now + PROGRESS_EVERY
-        clock = datetime.now(UTC) + timedelta(seconds=wait.seconds)
-        return f"Rate limit: {text}, until {clock:%H:%M:%S} UTC."
+        seconds = f"{'' if wait.firm else 'up to '}{wait.seconds:.0f} s"
+        end = datetime.now(UTC) + timedelta(seconds=wait.seconds)
+        return f"Rate limit: {wait.why}. {verb} {seconds}, until {end:%H:%M:%S} UTC."
 
     def end(self, now: float) -> None:
-        if self._since is not None:
-            self._since, self._said_until = None, now
+        if self._is_said:
+            self._is_said, self._said_until = False, now
 
 
 class RateLimiter:
@@ -203,10 +196,6 @@ class RateLimiter:
 
     Thread safe. Each thread has at most one request in flight: it calls `acquire`,
     sends it and hands the response to `observe`, or calls `release` if there is none.
-
-    Attributes:
-        used: The number of requests acquired.
-        waited: The seconds in which at least one thread waited here.
     """
 
     def __init__(  # noqa: PLR0913 - settings, each with a name
@@ -223,12 +212,11 @@ class RateLimiter:
         """Start with both windows empty.
 
         `per_minute` and `per_hour` are requests in any `minute` and `hour` (seconds); 0
-        is no limit of our own. `max_wait` is for how many seconds the server may hold
-        the tap up without an answer in between: a wait for our own windows is pacing,
-        and doesn't count. Setting `stop` ends all waits.
+        is no limit of our own. The server may hold the tap up for `max_wait` seconds
+        without an answer in between. Setting `stop` ends all waits.
         """
-        self.used = 0
-        self.waited = 0.0
+        self.used = 0  # requests acquired
+        self.waited = 0.0  # seconds in which at least one thread waited
         self._waited_until = -math.inf
         self._max_wait = max_wait
         self._stop = stop
@@ -273,9 +261,8 @@ class RateLimiter:
     def seconds_for(self, requests: int) -> float:
         """Tell in how many seconds the last of so many more requests may go, at best.
 
-        A window's limit of requests takes its length, whatever came before them. So
-        whole hours are counted, and whole minutes in what is left over (and the other
-        way round), on top of when the first few may go. Nothing can be quicker.
+        A window's limit of requests takes its length, whatever came before them: whole
+        hours, whole minutes in what is left over, and when the first few may go.
         """
         if requests <= 0:
             return 0.0

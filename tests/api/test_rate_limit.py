@@ -830,8 +830,8 @@ def test_a_long_wait_is_announced_once_for_all_threads(
     assert "Retry-After" in start
     assert "until" in start
     assert "UTC" in start
-    assert 1 <= len(lines.having("still waiting")) <= 3
-    assert len(lines.texts) == 1 + len(lines.having("still waiting"))
+    assert 1 <= len(lines.having("Still waiting")) <= 3
+    assert len(lines.texts) == 1 + len(lines.having("Still waiting"))
 
 
 def test_the_end_of_an_announced_wait_is_not_announced_again(
