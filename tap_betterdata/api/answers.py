@@ -27,11 +27,10 @@ class MalformedResponseError(ValueError):
 
 
 def read_object(content: bytes) -> dict[str, Any]:
-    """Read the body of an answer that must be a JSON object.
+    """Read the body of an answer that must be a JSON object, and no error's.
 
     Raises:
-        MalformedResponseError: If it is anything else: HTML, cut-off JSON, nothing,
-            `null`, a list, or an error object under status 200.
+        MalformedResponseError: If it is anything else.
     """
     if not content.strip():
         msg = "an empty body"
@@ -56,16 +55,8 @@ def read_page(
 ) -> Page:
     """Read a page from the body of an answer.
 
-    Args:
-        content: The body.
-        records_key: What the endpoint calls its list.
-        paging: Where the list's total stands.
-        number: The page that was asked for.
-        date: When it was answered.
-
     Raises:
-        MalformedResponseError: If the body holds no list of objects, or a total that
-            can't be read.
+        MalformedResponseError: If it has no list of objects, or an unreadable total.
     """
     body = read_object(content)
     rows = _rows(body, records_key)
