@@ -68,11 +68,7 @@ def read_page(
 
 
 def check_object(body: Mapping[str, Any], name: str) -> None:
-    """Check a value of an answer that may be missing or null.
-
-    Raises:
-        MalformedResponseError: If it is there, and is no object.
-    """
+    """Raise MalformedResponseError if a value is there, and is no object."""
     value = body.get(name)
     if value is not None and not isinstance(value, dict):
         msg = f"{name} that is {_kind(value)} instead of an object"
@@ -80,15 +76,9 @@ def check_object(body: Mapping[str, Any], name: str) -> None:
 
 
 def check_objects(body: Mapping[str, Any], name: str) -> None:
-    """Check a value of an answer that may be missing or null.
-
-    Raises:
-        MalformedResponseError: If it is there, and is no list of objects.
-    """
-    value = body.get(name)
-    if value is not None and not _is_list_of_objects(value):
-        msg = f"{name} that is not a list of objects"
-        raise MalformedResponseError(msg)
+    """Raise MalformedResponseError if a value is there, and is no list of objects."""
+    if body.get(name) is not None:
+        _objects(body, name)
 
 
 def error_text(body: Mapping[str, Any]) -> str:
@@ -101,7 +91,7 @@ def error_text(body: Mapping[str, Any]) -> str:
     error = body.get("error")
     code = error_code(body)
     if isinstance(error, Mapping):
-        error = error.get("message") or (None if code else f"{dict(error)}")
+        error = error.get("message") or (None if code else f"{error}")
     words = [str(word) for word in (code, error) if word and word != code]
     return ": ".join([code, *words] if code else words)
 
@@ -125,15 +115,15 @@ def _rows(body: Mapping[str, Any], records_key: str) -> list[Row]:
         fields = name_some(list(body), _MOST_NAMED) or "none"
         msg = f"no list under {records_key} or {OVERVIEW_KEY}; its fields: {fields}"
         raise MalformedResponseError(msg)
+    return _objects(body, name)
+
+
+def _objects(body: Mapping[str, Any], name: str) -> list[Row]:
     rows = body[name]
-    if not _is_list_of_objects(rows):
-        msg = f"{name} that is not a list of objects"
-        raise MalformedResponseError(msg)
-    return list(rows)
-
-
-def _is_list_of_objects(value: object) -> bool:
-    return isinstance(value, list) and set(map(type, value)) <= {dict}
+    if isinstance(rows, list) and set(map(type, rows)) <= {dict}:
+        return rows
+    msg = f"{name} that is not a list of objects"
+    raise MalformedResponseError(msg)
 
 
 def _kind(value: object) -> str:

@@ -46,7 +46,6 @@ class ApiSession(requests.Session):
         A redirect is returned, not followed: the key must not go to another host.
 
         Raises:
-            LimitedError: If the API has limited the tap for too long.
             requests.RequestException: If there is no answer, or a broken one.
         """
         del kwargs
@@ -68,7 +67,6 @@ class ApiSession(requests.Session):
             response = self.get_adapter(url).send(request, **self._settings_for(url))
             with closing(response.raw):
                 response.raw = read_body(response, ends)
-            response.elapsed = timedelta(seconds=time.monotonic() - began)
         # Over an odd answer the HTTP libraries raise anything, MemoryError included.
         except Exception as error:
             if time.monotonic() >= ends:
