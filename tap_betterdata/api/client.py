@@ -257,10 +257,24 @@ class ApiStream(RESTStream[int]):
         status = response.status_code
         if status == HTTPStatus.OK:
             return
-        message = self.response_error_message(response)
-        if self._may_pass(response):
+        if response.is_redirect:
+            host = redact(_host(response.headers["Location"]))
+            msg = (
+                f"the API answered {status}, a redirect"
+                f"{f' to {host}' if host else ''}, which is not followed, since the "
+                "key goes to no other address. Set api_url to the right one"
+            )
+            raise RejectedError(msg)
+        body = _body(response)
+        said = redact(error_text(body) or str(response.reason or ""))
+        message = f"the API answered {status} {said}".rstrip()
+        is_error = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+        if not is_error or status in self.extra_retry_statuses:
             raise RetriableAPIError(message, response)
-        code = error_code(_body(response))
+        code = error_code(body)
+        message += ". What to do: " + advice(
+            status, code, self.permission, has_locations=self.has_locations
+        )
         if status == HTTPStatus.UNAUTHORIZED or code in KEY_REFUSED_CODES:
             raise KeyRefusedError(message)
         if status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
@@ -272,37 +286,6 @@ class ApiStream(RESTStream[int]):
         if status == HTTPStatus.BAD_REQUEST:
             raise BadRequestError(message)
         raise RejectedError(message)
-
-    @override
-    def response_error_message(self, response: requests.Response) -> str:
-        """Say in one line what the server said, without secrets, and what to do."""
-        status = response.status_code
-        if response.is_redirect:
-            host = redact(_host(response.headers["Location"]))
-            return (
-                f"the API answered {status}, a redirect"
-                f"{f' to {host}' if host else ''}, which is not followed, since the "
-                "key goes to no other address. Set api_url to the right one"
-            )
-        body = _body(response)
-        said = redact(error_text(body) or str(response.reason or ""))
-        said = f" {said}" if said else ""
-        answered = f"the API answered {status}{said}"
-        if self._may_pass(response):
-            return answered
-        what_to_do = advice(
-            status, error_code(body), self.permission, has_locations=self.has_locations
-        )
-        return f"{answered}. What to do: {what_to_do}"
-
-    def _may_pass(self, response: requests.Response) -> bool:
-        status = response.status_code
-        is_error = status >= HTTPStatus.BAD_REQUEST or response.is_redirect
-        return (
-            not is_error
-            or status in self.extra_retry_statuses
-            or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        )
 
     def _say(self, error: Exception) -> str:
         if isinstance(error, RetriableAPIError):

@@ -153,8 +153,9 @@ class _Server:
     def _remaining(self, said: RateHeaders) -> _Room | None:
         if said.remaining is None or said.reset is None:
             return None
-        left = f"{said.remaining:.0f}" + (f" of {said.limit:.0f}" if said.limit else "")
-        why = f"the server has {left} requests left (X-RateLimit-Remaining)"
+        why = (
+            f"the server has {said.remaining:.0f} requests left (X-RateLimit-Remaining)"
+        )
         return _Room(said.remaining, said.seen + said.reset, said.seen, why)
 
 
@@ -226,7 +227,7 @@ class RateLimiter:
         self._windows = [_Window(*limit) for limit in limits if limit[1]]
         self._most_latency = minute * _LATENCY_SHARE
         self._server = _Server(minute)
-        self._reader = HeaderReader(minute=minute, hour=hour, logger=logger)
+        self._reader = HeaderReader(logger)
         self._announcer = _Announcer()
         self._sent: dict[int, float] = {}  # of the request in flight, by its thread
 

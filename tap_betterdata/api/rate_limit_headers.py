@@ -1,7 +1,7 @@
 """What the server's headers say of its rate limit, and what time it has.
 
-Documented: `X-RateLimit-Limit`, `-Remaining` and `-Reset` on all responses, and
-`Retry-After` on a 429; not their forms. The sample of Reset is in epoch seconds; other
+Documented: `X-RateLimit-Remaining` and `-Reset` on all responses, and `Retry-After` on
+a 429; not their forms. The sample of Reset is in epoch seconds; other
 APIs send seconds from now. Nothing in a header raises.
 """
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 # A number from here on (year 1973) is no span of seconds but an epoch time.
 _EPOCH_FROM = 1e8
+# A time that passed so many seconds ago is due: a response may take that long.
+_DUE = 60.0
+# No Reset lies further ahead than two of the server's windows. A Retry-After may: it is
+# an order, and not about a window.
+_FURTHEST_RESET = 7200.0
 
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d*)?", re.ASCII)
 
@@ -33,12 +38,11 @@ class RateHeaders(NamedTuple):
     """What one response says. None: it isn't there, or is set aside.
 
     `sent` (the request) and `seen` (the response) are moments on the monotonic clock,
-    `reset` and `retry_after` seconds from `seen`, the others numbers of requests.
+    `reset` and `retry_after` seconds from `seen`, `remaining` a number of requests.
     """
 
     sent: float
     seen: float
-    limit: float | None = None
     remaining: float | None = None
     reset: float | None = None
     retry_after: float | None = None
@@ -77,16 +81,10 @@ def parse_retry_after(text: str, server_now: float) -> float | None:
 
 
 class HeaderReader:
-    """Reads the headers of one server's responses, from any thread.
+    """Reads the headers of one server's responses, from any thread."""
 
-    A time that passed up to a `minute` ago is due: a response may take that long. No
-    Reset lies more than two `hour`s ahead. A Retry-After may: it is an order, and not
-    about a window.
-    """
-
-    def __init__(self, *, minute: float, hour: float, logger: logging.Logger) -> None:
-        """Begin without a response; `minute` and `hour` are in seconds."""
-        self._minute, self._hour = minute, hour
+    def __init__(self, logger: logging.Logger) -> None:
+        """Begin without a response."""
         self._logger = logger
         self._lock = threading.Lock()
         self._warned: set[str] = set()
@@ -105,10 +103,9 @@ class HeaderReader:
         return RateHeaders(
             sent,
             seen,
-            take("X-RateLimit-Limit", parse_number, 0, math.inf),
             take("X-RateLimit-Remaining", parse_number, 0, math.inf),
-            take("X-RateLimit-Reset", reset, -self._minute, 2 * self._hour),
-            take("Retry-After", retry_after, -self._minute, _EPOCH_FROM),
+            take("X-RateLimit-Reset", reset, -_DUE, _FURTHEST_RESET),
+            take("Retry-After", retry_after, -_DUE, _EPOCH_FROM),
         )
 
     def _take(
