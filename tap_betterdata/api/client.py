@@ -34,7 +34,6 @@ from tap_betterdata.api.errors import (
     UnavailableError,
     advice,
     describe_request,
-    is_too_large,
     mend,
     no_answer,
 )
@@ -101,14 +100,12 @@ class ApiStream(RESTStream[int]):
     @override
     def http_headers(self) -> dict[str, str]:
         """Documented for every request, GET included: a JSON content type."""
-        return {"Content-Type": "application/json", "Accept": "application/json"}
-
-    @cached_property
-    @override
-    def user_agent(self) -> str:
-        """What the tap calls itself."""
         name = f"{self.tap.name}/{self.tap.plugin_version}"
-        return str(self.config.get("user_agent") or name)
+        return {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "User-Agent": self.config.get("user_agent") or name,
+        }
 
     def check_body(self, body: Mapping[str, Any]) -> None:
         """Raise MalformedResponseError if what stands beside the rows is odd."""
@@ -134,10 +131,7 @@ class ApiStream(RESTStream[int]):
     ) -> T:
         """Ask for something, again and again if that may help.
 
-        Args:
-            params: The request's parameters.
-            read: Reads the answer, or raises MalformedResponseError.
-            page: The page's number, for messages.
+        `read` reads an answer or raises MalformedResponseError; `page` is for messages.
 
         Raises:
             TapError: If the API does not give it.
@@ -169,7 +163,7 @@ class ApiStream(RESTStream[int]):
                 f"{where}: {self._say(error)}, in {tries} tries over "
                 f"{time.monotonic() - began:.0f} s. {mend(error)}"
             )
-            was_answered = isinstance(error, RetriableAPIError) or is_too_large(error)
+            was_answered = isinstance(error, RetriableAPIError)
             unavailable = UnavailableError(msg, ends_run=not was_answered)
             self._note_end(unavailable)
             raise unavailable from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import requests
-from singer_sdk.exceptions import FatalAPIError
+from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ KEY_REFUSED_CODES = frozenset({"INACTIVE_ORGANIZATION", "IP_RESTRICTION"})
 ENDPOINT_REFUSED_CODES = frozenset({"INSUFFICIENT_SCOPE"})
 
 
-class TooLargeError(Exception):
+class TooLargeError(RetriableAPIError):
     """An answer has more bytes than one may have.
 
     It is no OSError, so that the HTTP libraries pass it on as it is.
@@ -185,8 +185,6 @@ def name_some(names: Sequence[str], most: int, separator: str = ", ") -> str:
 def no_answer(error: Exception, host: str) -> str:
     """Say why the HTTP library has no answer, in a clause; it is not redacted."""
     cause = _innermost(error)
-    if isinstance(cause, TooLargeError):
-        return str(cause)
     at = "the proxy" if isinstance(error, requests.exceptions.ProxyError) else host
     if isinstance(cause, NameResolutionError):
         return f"can't find {at}"
@@ -205,7 +203,7 @@ def no_answer(error: Exception, host: str) -> str:
 
 def mend(error: Exception) -> str:
     """Say what to do about an answer that did not come, or not as it should."""
-    if is_too_large(error):
+    if isinstance(error, TooLargeError):
         return "Lower page_size, then run again: it goes on from the state"
     if isinstance(error, requests.exceptions.SSLError):
         return "Check api_url and this machine's certificates"
@@ -216,11 +214,6 @@ def mend(error: Exception) -> str:
             "Check api_url and the network, then run again: it goes on from the state"
         )
     return "Run again later: it goes on from the state"
-
-
-def is_too_large(error: Exception) -> bool:
-    """Tell whether an answer came, but was too large."""
-    return isinstance(_innermost(error), TooLargeError)
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from tap_betterdata.api.errors import TooLargeError
 from tap_betterdata.api.transport import BoundedAdapter, read_body
 from tap_betterdata.compat import override
 
@@ -47,6 +48,7 @@ class ApiSession(requests.Session):
 
         Raises:
             requests.RequestException: If there is no answer, or a broken one.
+            TooLargeError: If there is too much of it.
         """
         del kwargs
         self._limiter.acquire()
@@ -67,6 +69,8 @@ class ApiSession(requests.Session):
             response = self.get_adapter(url).send(request, **self._settings_for(url))
             with closing(response.raw):
                 response.raw = read_body(response, ends)
+        except TooLargeError:
+            raise
         # Over an odd answer the HTTP libraries raise anything, MemoryError included.
         except Exception as error:
             if time.monotonic() >= ends:

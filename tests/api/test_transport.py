@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tap_betterdata.api import session as session_module
 from tap_betterdata.api import transport
+from tap_betterdata.api.errors import TooLargeError
 from tests.api.serving import (
     CHUNKED,
     GOOD,
@@ -194,7 +195,7 @@ def test_an_answer_has_only_so_many_bytes(
     monkeypatch.setattr(transport, "MAX_MIB", 2)
     pieces, said = LARGE[what]
     with Server(pieces) as server, open_session() as session:
-        with pytest.raises(requests.ConnectionError, match=said) as raised:
+        with pytest.raises(TooLargeError, match=said) as raised:
             send(session, server.url)
         # At once, and not when the error is forgotten.
         assert server.left.wait(10), raised
@@ -203,7 +204,7 @@ def test_an_answer_has_only_so_many_bytes(
 def test_a_large_answer_takes_little_memory() -> None:
     with Server([BOMB]) as server, open_session() as session:
         tracemalloc.start()
-        with pytest.raises(requests.ConnectionError, match="more than 64 MiB"):
+        with pytest.raises(TooLargeError, match="more than 64 MiB"):
             send(session, server.url)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
