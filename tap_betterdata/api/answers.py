@@ -32,17 +32,14 @@ def read_object(content: bytes) -> dict[str, Any]:
     Raises:
         MalformedResponseError: If it is anything else.
     """
-    if not content.strip():
-        msg = "an empty body"
-        raise MalformedResponseError(msg)
     try:
         body = decode(content)
     except ValueError as error:
-        start = content.lstrip()[:1]
-        msg = "HTML" if start == b"<" else "a body that is not complete JSON"
+        kinds = {b"": "an empty body", b"<": "HTML"}
+        msg = kinds.get(content.strip()[:1], "a body that is not complete JSON")
         raise MalformedResponseError(msg) from error
     if not isinstance(body, dict):
-        msg = f"JSON that is {_kind(body)} instead of an object"
+        msg = "JSON that is not an object"
         raise MalformedResponseError(msg)
     if body.get("error") or body.get("success") is False:
         msg = f"an error with status 200: {error_text(body)}"
@@ -71,7 +68,7 @@ def check_object(body: Mapping[str, Any], name: str) -> None:
     """Raise MalformedResponseError if a value is there, and is no object."""
     value = body.get(name)
     if value is not None and not isinstance(value, dict):
-        msg = f"{name} that is {_kind(value)} instead of an object"
+        msg = f"{name} that is not an object"
         raise MalformedResponseError(msg)
 
 
@@ -124,8 +121,3 @@ def _objects(body: Mapping[str, Any], name: str) -> list[Row]:
         return rows
     msg = f"{name} that is not a list of objects"
     raise MalformedResponseError(msg)
-
-
-def _kind(value: object) -> str:
-    names = {type(None): "null", list: "a list", str: "a string", bool: "a boolean"}
-    return names.get(type(value), "a number")

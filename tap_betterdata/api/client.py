@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-import backoff
 import requests
 from singer_sdk.authenticators import BearerTokenAuthenticator
 from singer_sdk.exceptions import RetriableAPIError
@@ -44,15 +43,14 @@ from tap_betterdata.compat import override
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from backoff.types import Details
     from singer_sdk.tap_base import Tap
 
     from tap_betterdata.api.connection import Connection
 
 T = TypeVar("T")
 
-# Between two tries. With the default of eight retries that rides out three minutes.
-_MAX_PAUSE = 60.0
+# Seconds between two tries; the default of eight retries rides out three minutes.
+_MAX_PAUSE = 60
 # What no other try will change.
 _FINAL_ERRORS = (
     requests.exceptions.SSLError,
@@ -139,66 +137,52 @@ class ApiStream(RESTStream[int]):
         where = describe_request(self.name, params, page)
         began = time.monotonic()
         tries = 0
-
-        def exchange() -> T:
-            nonlocal tries
+        while True:
             tries += 1
-            response = self._send(self._prepare(params))
-            self.validate_response(response)
             try:
-                return read(response)
-            except MalformedResponseError as error:
-                msg = f"the API answered 200 with {redact(str(error))}"
-                raise RetriableAPIError(msg, response) from error
+                return self._exchange(params, read)
+            except TapError as error:
+                if error is not self.connection.fatal_error:
+                    error.args = (f"{where}: {error}",)
+                    self._note_end(error)
+                raise
+            except (RetriableAPIError, requests.RequestException) as error:
+                said = f"{where}: {self._say(error)}"
+                if tries >= self.backoff_max_tries() or self._is_final(error):
+                    seconds = time.monotonic() - began
+                    said += f", in {tries} tries over {seconds:.0f} s. {mend(error)}"
+                    was_answered = isinstance(error, RetriableAPIError)
+                    unavailable = UnavailableError(said, ends_run=not was_answered)
+                    self._note_end(unavailable)
+                    raise unavailable from error
+            self._pause(said, tries)
 
+    def _exchange(
+        self, params: Mapping[str, Any], read: Callable[[requests.Response], T]
+    ) -> T:
+        response = self._send(self._prepare(params))
+        self.validate_response(response)
         try:
-            return self._retrying(exchange, where)()
-        except TapError as error:
-            if error is not self.connection.fatal_error:
-                error.args = (f"{where}: {error}",)
-                self._note_end(error)
-            raise
-        except (RetriableAPIError, requests.RequestException) as error:
-            msg = (
-                f"{where}: {self._say(error)}, in {tries} tries over "
-                f"{time.monotonic() - began:.0f} s. {mend(error)}"
-            )
-            was_answered = isinstance(error, RetriableAPIError)
-            unavailable = UnavailableError(msg, ends_run=not was_answered)
-            self._note_end(unavailable)
-            raise unavailable from error
+            return read(response)
+        except MalformedResponseError as error:
+            msg = f"the API answered 200 with {redact(str(error))}"
+            raise RetriableAPIError(msg, response) from error
 
-    def _retrying(self, exchange: Callable[[], T], where: str) -> Callable[[], T]:
-        """Repeat what may pass.
+    def _is_final(self, error: Exception) -> bool:
+        return isinstance(error, _FINAL_ERRORS) or self.connection.stop.is_set()
 
-        The SDK's `request_decorator` has the library log a second line for each try,
-        and repeats what can't pass, such as a wrong certificate.
-        """
-
-        def is_final(error: Exception) -> bool:
-            return isinstance(error, _FINAL_ERRORS) or self.connection.stop.is_set()
-
-        def say(details: Details) -> None:
-            self.retries += 1
-            self.logger.warning(
-                "%s: %s. Trying again in %.1f s (retry %d of %d).",
-                where,
-                self._say(details["exception"]),
-                details["wait"],
-                details["tries"],
-                self.backoff_max_tries() - 1,
-            )
-
-        return backoff.on_exception(
-            backoff.expo,
-            (RetriableAPIError, requests.RequestException),
-            max_tries=self.backoff_max_tries,
-            giveup=is_final,
-            on_backoff=say,
-            jitter=self.backoff_jitter,
-            logger=None,
-            max_value=_MAX_PAUSE,
-        )(exchange)
+    def _pause(self, why: str, tries: int) -> None:
+        """Wait 1, 2, 4 … seconds and a little, as the SDK does, and say so."""
+        seconds = self.backoff_jitter(min(2 ** (tries - 1), _MAX_PAUSE))
+        self.retries += 1
+        self.logger.warning(
+            "%s. Trying again in %.1f s (retry %d of %d).",
+            why,
+            seconds,
+            tries,
+            self.backoff_max_tries() - 1,
+        )
+        time.sleep(seconds)
 
     @override
     def backoff_max_tries(self) -> int:
