@@ -367,6 +367,23 @@ def test_errors_may_be_objects(tap: Runner) -> None:
     assert "EXPIRED_API_KEY: API key has expired" in outcome.failure
 
 
+def test_the_pauses_between_tries_grow_to_a_minute(
+    tap: Runner, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def note(_: object, pause: float) -> float:
+        pauses.append(pause)
+        return 0
+
+    # In place of what the SDK adds at random.
+    monkeypatch.setattr(BetterDataStream, "backoff_jitter", note)
+    sandbox.faults.add(503, path="/inventory", times=8)
+    outcome = tap(config_for(sandbox, max_retries=8, concurrency=1))
+    check_complete(outcome, sandbox)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
 def test_each_retry_says_why(tap: Runner, sandbox: Sandbox) -> None:
     sandbox.faults.add(503, path="/inventory", times=2)
     outcome = tap(config_for(sandbox, concurrency=1))
