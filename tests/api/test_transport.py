@@ -7,7 +7,6 @@ import random
 import tracemalloc
 import zlib
 from itertools import chain, count, repeat
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from tap_betterdata.api import session as session_module
 from tap_betterdata.api import transport
 from tap_betterdata.api.errors import TooLargeError
 from tests.api.serving import (
+    CERTIFICATE,
     CHUNKED,
     GOOD,
     HEAD,
@@ -247,10 +247,6 @@ def test_an_answer_without_a_body_may_be_called_packed() -> None:
     answer = b"HTTP/1.1 204 No Content\r\nContent-Encoding: gzip\r\n\r\n"
     with Server([answer]) as server, open_session() as session:
         assert send(session, server.url).status_code == 204
-
-
-# A certificate of this machine's address, and its key; nothing else trusts it.
-CERTIFICATE = str(Path(__file__).with_name("localhost.pem"))
 
 
 @pytest.mark.parametrize("where", ["headers", "body"])
