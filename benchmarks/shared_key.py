@@ -44,10 +44,10 @@ SERVER: dict[str, Any] = {
 # The installed command, but for the length of its minute and its hour.
 COMMAND = f"""
 from functools import partial
-from tap_betterdata.api import rate_limit
+from tap_betterdata.api import connection
 from tap_betterdata.tap import TapBetterData
-scaled = partial(rate_limit.RateLimiter, minute={MINUTE}, hour={HOUR})
-rate_limit.RateLimiter = scaled
+scaled = partial(connection.RateLimiter, minute={MINUTE}, hour={HOUR})
+connection.RateLimiter = scaled
 TapBetterData.cli()
 """
 

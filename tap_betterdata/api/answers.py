@@ -27,23 +27,19 @@ class MalformedResponseError(ValueError):
 
 
 def read_object(content: bytes) -> dict[str, Any]:
-    """Read the body of an answer that must be a JSON object.
+    """Read the body of an answer that must be a JSON object, and no error's.
 
     Raises:
-        MalformedResponseError: If it is anything else: HTML, cut-off JSON, nothing,
-            `null`, a list, or an error object under status 200.
+        MalformedResponseError: If it is anything else.
     """
-    if not content.strip():
-        msg = "an empty body"
-        raise MalformedResponseError(msg)
     try:
         body = decode(content)
     except ValueError as error:
-        start = content.lstrip()[:1]
-        msg = "HTML" if start == b"<" else "a body that is not complete JSON"
+        kinds = {b"": "an empty body", b"<": "HTML"}
+        msg = kinds.get(content.strip()[:1], "a body that is not complete JSON")
         raise MalformedResponseError(msg) from error
     if not isinstance(body, dict):
-        msg = f"JSON that is {_kind(body)} instead of an object"
+        msg = "JSON that is not an object"
         raise MalformedResponseError(msg)
     if body.get("error") or body.get("success") is False:
         msg = f"an error with status 200: {error_text(body)}"
@@ -56,16 +52,8 @@ def read_page(
 ) -> Page:
     """Read a page from the body of an answer.
 
-    Args:
-        content: The body.
-        records_key: What the endpoint calls its list.
-        paging: Where the list's total stands.
-        number: The page that was asked for.
-        date: When it was answered.
-
     Raises:
-        MalformedResponseError: If the body holds no list of objects, or a total that
-            can't be read.
+        MalformedResponseError: If it has no list of objects, or an unreadable total.
     """
     body = read_object(content)
     rows = _rows(body, records_key)
@@ -77,27 +65,17 @@ def read_page(
 
 
 def check_object(body: Mapping[str, Any], name: str) -> None:
-    """Check a value of an answer that may be missing or null.
-
-    Raises:
-        MalformedResponseError: If it is there, and is no object.
-    """
+    """Raise MalformedResponseError if a value is there, and is no object."""
     value = body.get(name)
     if value is not None and not isinstance(value, dict):
-        msg = f"{name} that is {_kind(value)} instead of an object"
+        msg = f"{name} that is not an object"
         raise MalformedResponseError(msg)
 
 
 def check_objects(body: Mapping[str, Any], name: str) -> None:
-    """Check a value of an answer that may be missing or null.
-
-    Raises:
-        MalformedResponseError: If it is there, and is no list of objects.
-    """
-    value = body.get(name)
-    if value is not None and not _is_list_of_objects(value):
-        msg = f"{name} that is not a list of objects"
-        raise MalformedResponseError(msg)
+    """Raise MalformedResponseError if a value is there, and is no list of objects."""
+    if body.get(name) is not None:
+        _objects(body, name)
 
 
 def error_text(body: Mapping[str, Any]) -> str:
@@ -110,7 +88,7 @@ def error_text(body: Mapping[str, Any]) -> str:
     error = body.get("error")
     code = error_code(body)
     if isinstance(error, Mapping):
-        error = error.get("message") or (None if code else f"{dict(error)}")
+        error = error.get("message") or (None if code else f"{error}")
     words = [str(word) for word in (code, error) if word and word != code]
     return ": ".join([code, *words] if code else words)
 
@@ -134,17 +112,12 @@ def _rows(body: Mapping[str, Any], records_key: str) -> list[Row]:
         fields = name_some(list(body), _MOST_NAMED) or "none"
         msg = f"no list under {records_key} or {OVERVIEW_KEY}; its fields: {fields}"
         raise MalformedResponseError(msg)
+    return _objects(body, name)
+
+
+def _objects(body: Mapping[str, Any], name: str) -> list[Row]:
     rows = body[name]
-    if not _is_list_of_objects(rows):
-        msg = f"{name} that is not a list of objects"
-        raise MalformedResponseError(msg)
-    return list(rows)
-
-
-def _is_list_of_objects(value: object) -> bool:
-    return isinstance(value, list) and set(map(type, value)) <= {dict}
-
-
-def _kind(value: object) -> str:
-    names = {type(None): "null", list: "a list", str: "a string", bool: "a boolean"}
-    return names.get(type(value), "a number")
+    if isinstance(rows, list) and set(map(type, rows)) <= {dict}:
+        return rows
+    msg = f"{name} that is not a list of objects"
+    raise MalformedResponseError(msg)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -34,10 +34,10 @@ from tap_betterdata.api.errors import (
     UnavailableError,
     advice,
     describe_request,
-    is_too_large,
     mend,
     no_answer,
 )
+from tap_betterdata.api.rate_limit_headers import parse_date
 from tap_betterdata.api.redaction import redact
 from tap_betterdata.compat import override
 
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from backoff.types import Details
-    from singer_sdk.helpers.types import Context, RequestFunc
     from singer_sdk.tap_base import Tap
 
     from tap_betterdata.api.connection import Connection
@@ -53,25 +52,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_PAUSE = 60.0
-_OK = 200
-_BAD_REQUEST = 400
-_UNAUTHORIZED = 401
-_NOT_FOUND = 404
-_TOO_MANY_REQUESTS = 429
-_REFUSED = (403, _NOT_FOUND)
-_SERVER_ERROR = 500
+# What no other try will change.
+_FINAL_ERRORS = (
+    requests.exceptions.SSLError,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidHeader,
+)
 
 
 class ApiStream(RESTStream[int]):
-    """A stream whose endpoint is asked with the run's session, rate limit and key.
-
-    Attributes:
-        permission: What the endpoint asks of a key, for advice.
-        has_locations: Whether it is asked for locations, for advice.
-    """
+    """A stream whose endpoint is asked with the run's session, rate limit and key."""
 
     extra_retry_statuses = (408, 425)
-    allow_redirects = False
+    # For advice: what the endpoint asks of a key, and whether it has locations.
     permission: str
     has_locations = False
 
@@ -105,32 +99,18 @@ class ApiStream(RESTStream[int]):
     @override
     def http_headers(self) -> dict[str, str]:
         """Documented for every request, GET included: a JSON content type."""
-        return {"Content-Type": "application/json", "Accept": "application/json"}
-
-    @cached_property
-    @override
-    def user_agent(self) -> str:
-        """What the tap calls itself."""
         name = f"{self.tap.name}/{self.tap.plugin_version}"
-        return str(self.config.get("user_agent") or name)
+        return {
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "User-Agent": self.config.get("user_agent") or name,
+        }
 
     def check_body(self, body: Mapping[str, Any]) -> None:
-        """Check what stands beside the rows; it is asked for again if it is odd.
-
-        Raises:
-            MalformedResponseError: If it is not what the API promises.
-        """
+        """Raise MalformedResponseError if what stands beside the rows is odd."""
 
     def read_one(self, params: Mapping[str, Any], *, holds: str) -> dict[str, Any]:
-        """Ask an endpoint that answers with one object.
-
-        Args:
-            params: The request's parameters.
-            holds: The object's field that must be an object itself.
-
-        Raises:
-            TapError: If the API does not give it.
-        """
+        """Ask an endpoint that answers with an object, which holds another one."""
 
         def read(response: requests.Response) -> dict[str, Any]:
             body = read_object(response.content)
@@ -150,10 +130,7 @@ class ApiStream(RESTStream[int]):
     ) -> T:
         """Ask for something, again and again if that may help.
 
-        Args:
-            params: The request's parameters.
-            read: Reads the answer, or raises MalformedResponseError.
-            page: The page's number, for messages.
+        `read` reads an answer or raises MalformedResponseError; `page` is for messages.
 
         Raises:
             TapError: If the API does not give it.
@@ -161,24 +138,20 @@ class ApiStream(RESTStream[int]):
         where = describe_request(self.name, params, page)
         began = time.monotonic()
         tries = 0
-        result: list[T] = []
 
-        def exchange(
-            request: requests.PreparedRequest, _context: Context | None
-        ) -> requests.Response:
+        def exchange() -> T:
             nonlocal tries
             tries += 1
-            response = self._send(request)
+            response = self._send(self._prepare(params))
             self.validate_response(response)
             try:
-                result[:] = [read(response)]
+                return read(response)
             except MalformedResponseError as error:
                 msg = f"the API answered 200 with {redact(str(error))}"
                 raise RetriableAPIError(msg, response) from error
-            return response
 
         try:
-            self.request_decorator(exchange)(self._prepare(params), params)
+            return self._retrying(exchange, where)()
         except TapError as error:
             if error is not self.connection.fatal_error:
                 error.args = (f"{where}: {error}",)
@@ -189,14 +162,56 @@ class ApiStream(RESTStream[int]):
                 f"{where}: {self._say(error)}, in {tries} tries over "
                 f"{time.monotonic() - began:.0f} s. {mend(error)}"
             )
-            was_answered = isinstance(error, RetriableAPIError) or is_too_large(error)
+            was_answered = isinstance(error, RetriableAPIError)
             unavailable = UnavailableError(msg, ends_run=not was_answered)
             self._note_end(unavailable)
             raise unavailable from error
-        return result[0]
+
+    def _retrying(self, exchange: Callable[[], T], where: str) -> Callable[[], T]:
+        """Repeat what may pass, as the SDK's hooks for retries say.
+
+        The SDK's own decorator has the library log a second line for each try, and
+        repeats what can't pass, such as a wrong certificate.
+        """
+
+        def is_final(error: Exception) -> bool:
+            return isinstance(error, _FINAL_ERRORS) or self.connection.stop.is_set()
+
+        def say(details: Details) -> None:
+            self.retries += 1
+            self.logger.warning(
+                "%s: %s. Trying again in %.1f s (retry %d of %d).",
+                where,
+                self._say(details["exception"]),
+                details["wait"],
+                details["tries"],
+                self.backoff_max_tries() - 1,
+            )
+
+        return backoff.on_exception(
+            self.backoff_wait_generator,
+            (RetriableAPIError, requests.RequestException),
+            max_tries=self.backoff_max_tries,
+            giveup=is_final,
+            on_backoff=say,
+            jitter=self.backoff_jitter,
+            logger=None,
+        )(exchange)
+
+    @override
+    def backoff_wait_generator(self) -> Generator[float, None, None]:
+        """Wait 1, 2, 4 … seconds, a minute at most.
+
+        With the default of eight retries that rides out three minutes.
+        """
+        return backoff.expo(max_value=_MAX_PAUSE)
+
+    @override
+    def backoff_max_tries(self) -> int:
+        """Return how often a request is sent at most: once, and the retries."""
+        return int(self.config["max_retries"]) + 1
 
     def _note_end(self, error: TapError) -> None:
-        """Keep other threads from asking on, if that is of no use."""
         if error.ends_run:
             self.connection.fatal_error = error
 
@@ -210,7 +225,7 @@ class ApiStream(RESTStream[int]):
                 raise self.connection.fatal_error
             self.requests += 1
             response = self.requests_session.send(request)
-            if response.status_code != _TOO_MANY_REQUESTS:
+            if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
                 return response
             self.retries += 1
 
@@ -237,127 +252,51 @@ class ApiStream(RESTStream[int]):
         Raises:
             RetriableAPIError: For 408, 425, server errors, and what is neither an
                 error nor the answer, such as 204.
-            KeyRefusedError: If the key is refused.
-            RefusedError: If one location or endpoint is refused.
-            RejectedError: For any other answer that is not a success.
+            TapError: For other errors, and redirects.
         """
         status = response.status_code
-        if status == _OK:
+        if status == HTTPStatus.OK:
             return
-        message = self.response_error_message(response)
-        if self._may_pass(response):
-            raise RetriableAPIError(message, response)
-        code = error_code(_body(response))
-        if status == _UNAUTHORIZED or code in KEY_REFUSED_CODES:
-            raise KeyRefusedError(message)
-        if status in _REFUSED:
-            raise RefusedError(
-                message,
-                whole_endpoint=code in ENDPOINT_REFUSED_CODES,
-                not_found=status == _NOT_FOUND,
-            )
-        if status == _BAD_REQUEST:
-            raise BadRequestError(message)
-        raise RejectedError(message)
-
-    @override
-    def response_error_message(self, response: requests.Response) -> str:
-        """Say in one line what the server said, without secrets, and what to do."""
-        status = response.status_code
         if response.is_redirect:
             host = redact(_host(response.headers["Location"]))
-            return (
+            msg = (
                 f"the API answered {status}, a redirect"
                 f"{f' to {host}' if host else ''}, which is not followed, since the "
                 "key goes to no other address. Set api_url to the right one"
             )
+            raise RejectedError(msg)
         body = _body(response)
         said = redact(error_text(body) or str(response.reason or ""))
-        said = f" {said}" if said else ""
-        answered = f"the API answered {status}{said}"
-        if self._may_pass(response):
-            return answered
-        what_to_do = advice(
-            status, error_code(body), self.permission, has_locations=self.has_locations
+        message = f"the API answered {status} {said}".rstrip()
+        is_error = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+        if not is_error or status in self.extra_retry_statuses:
+            raise RetriableAPIError(message, response)
+        code = error_code(body)
+        message += ". What to do: " + advice(
+            status, code, self.permission, has_locations=self.has_locations
         )
-        return f"{answered}. What to do: {what_to_do}"
-
-    def _may_pass(self, response: requests.Response) -> bool:
-        status = response.status_code
-        is_error = status >= _BAD_REQUEST or response.is_redirect
-        is_passing = status in self.extra_retry_statuses or status >= _SERVER_ERROR
-        return is_passing or not is_error
+        if status == HTTPStatus.UNAUTHORIZED or code in KEY_REFUSED_CODES:
+            raise KeyRefusedError(message)
+        if status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+            raise RefusedError(
+                message,
+                whole_endpoint=code in ENDPOINT_REFUSED_CODES,
+                not_found=status == HTTPStatus.NOT_FOUND,
+            )
+        if status == HTTPStatus.BAD_REQUEST:
+            raise BadRequestError(message)
+        raise RejectedError(message)
 
     def _say(self, error: Exception) -> str:
         if isinstance(error, RetriableAPIError):
             return str(error)
         return redact(no_answer(error, urlsplit(self.connection.api_url).netloc))
 
-    @override
-    def request_decorator(self, func: RequestFunc) -> RequestFunc:
-        """Repeat what may pass, through the SDK's backoff hooks.
-
-        The SDK's own decorator has the library log a second line for each try, and
-        repeats what can't pass, such as a wrong certificate.
-        """
-        decorate = backoff.on_exception(
-            self.backoff_wait_generator,
-            (RetriableAPIError, requests.RequestException),
-            max_tries=self.backoff_max_tries,
-            giveup=self._is_final,
-            on_backoff=self.backoff_handler,
-            jitter=self.backoff_jitter,
-            logger=None,
-        )
-        return decorate(func)
-
-    def _is_final(self, error: Exception) -> bool:
-        return self.connection.stop.is_set() or isinstance(
-            error,
-            (
-                requests.exceptions.SSLError,
-                requests.exceptions.InvalidURL,
-                requests.exceptions.InvalidSchema,
-                requests.exceptions.InvalidHeader,
-            ),
-        )
-
-    @override
-    def backoff_wait_generator(self) -> Generator[float, None, None]:
-        """Wait 1, 2, 4 … seconds, a minute at most.
-
-        With the default of eight retries that rides out three minutes.
-        """
-        return backoff.expo(max_value=_MAX_PAUSE)
-
-    @override
-    def backoff_max_tries(self) -> int:
-        """Return how often a request is sent at most: once, and the retries."""
-        return int(self.config["max_retries"]) + 1
-
-    @override
-    def backoff_handler(self, details: Details) -> None:
-        """Say why and when a request is sent again."""
-        self.retries += 1
-        _, context = details["args"]
-        self.logger.warning(
-            "%s: %s. Trying again in %.1f s (retry %d of %d).",
-            describe_request(self.name, context, context.get("page")),
-            self._say(details["exception"]),
-            details["wait"],
-            details["tries"],
-            self.backoff_max_tries() - 1,
-        )
-
 
 def answered_at(response: requests.Response) -> datetime:
     """Return when an answer was given: its `Date`, else when it was asked for."""
     asked = datetime.now(tz=UTC) - response.elapsed
-    try:
-        date = parsedate_to_datetime(response.headers.get("Date", ""))
-    except ValueError:
-        return asked
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
+    return parse_date(response.headers.get("Date", "")) or asked
 
 
 def _body(response: requests.Response) -> dict[str, Any]:

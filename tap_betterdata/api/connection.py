@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from tap_betterdata.api.errors import SettingsError, TapError
+from tap_betterdata.api.rate_limit import RateLimiter
 from tap_betterdata.api.session import ApiSession
 from tap_betterdata.pagination.prefetch import Prefetcher
 
@@ -16,34 +17,24 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
-    from tap_betterdata.api.rate_limit import RateLimiter
-
 SANDBOX_SCHEME = "sandbox:"
 
 
 class Connection:
-    """The connection of one run; nothing is opened before the first request.
-
-    Attributes:
-        stop: Set when the run must end: waits end at once.
-        width: How many requests are under way at once.
-    """
+    """The connection of one run; nothing is opened before the first request."""
 
     def __init__(self, config: Mapping[str, Any], logger: logging.Logger) -> None:
         """Prepare it from the tap's settings."""
         self._config = config
         self._logger = logger
-        self.stop = threading.Event()
-        self.width: int = config["concurrency"]
+        self.stop = threading.Event()  # set when the run must end: waits end at once
+        self._width: int = config["concurrency"]
         self._failed: Future[NoReturn] = Future()
         self._resources = ExitStack()
 
     @cached_property
     def rate_limiter(self) -> RateLimiter:
         """The one rate limiter that all requests ask."""
-        # Only here: most of what starts quickly, such as --discover, has no request.
-        from tap_betterdata.api.rate_limit import RateLimiter  # noqa: PLC0415
-
         return RateLimiter(
             per_minute=self._config["requests_per_minute"],
             per_hour=self._config["requests_per_hour"],
@@ -58,17 +49,17 @@ class Connection:
         return ApiSession(
             self.rate_limiter,
             deadline=self._config["request_timeout"],
-            connections=self.width,
+            connections=self._width,
         )
 
     @cached_property
     def prefetcher(self) -> Prefetcher:
         """Makes requests ahead, several at once if that is set."""
-        if self.width == 1:
+        if self._width == 1:
             return Prefetcher()
-        executor = ThreadPoolExecutor(self.width)
+        executor = ThreadPoolExecutor(self._width)
         self._resources.callback(executor.shutdown, wait=False, cancel_futures=True)
-        return Prefetcher(executor, self.width, self._failed)
+        return Prefetcher(executor, self._width, self._failed)
 
     @property
     def fatal_error(self) -> TapError | None:

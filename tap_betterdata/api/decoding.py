@@ -31,16 +31,10 @@ _decoder = msgspec.json.Decoder(float_hook=EXACT.create_decimal)
 
 
 def decode(content: bytes) -> Any:
-    """Read a JSON document, exactly.
-
-    Args:
-        content: The body of a response.
-
-    Returns:
-        The value, with fractions as `Decimal`, and numbers beyond MAX_DIGITS as text.
+    """Read JSON: fractions as `Decimal`, numbers beyond MAX_DIGITS as text.
 
     Raises:
-        ValueError: If the body is not JSON.
+        ValueError: If it is not JSON.
     """
     try:
         return _decoder.decode(content)
@@ -76,6 +70,5 @@ def _or_text(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _refuse(constant: str) -> None:
-    """Refuse the literals NaN and Infinity, which JSON doesn't have."""
     msg = f"{constant} is not a JSON value"
     raise ValueError(msg)

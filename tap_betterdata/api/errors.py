@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import requests
-from singer_sdk.exceptions import FatalAPIError
+from singer_sdk.exceptions import FatalAPIError, RetriableAPIError
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ KEY_REFUSED_CODES = frozenset({"INACTIVE_ORGANIZATION", "IP_RESTRICTION"})
 ENDPOINT_REFUSED_CODES = frozenset({"INSUFFICIENT_SCOPE"})
 
 
-class TooLargeError(Exception):
+class TooLargeError(RetriableAPIError):
     """An answer has more bytes than one may have.
 
     It is no OSError, so that the HTTP libraries pass it on as it is.
@@ -64,15 +64,12 @@ class TooLargeError(Exception):
 
 
 class TapError(FatalAPIError):
-    """An end of the run that one line explains; the line is the message.
+    """An end of the run that one line explains; the line is the message."""
 
-    Attributes:
-        ends_run: Whether it is of no use to ask for anything else.
-        kind: What mends it: what the user has set or may see, another try, or work on
-            the tap, the API or the machine.
-    """
-
+    # Whether it is of no use to ask for anything else.
     ends_run = False
+    # What mends it: what the user has set or may see ("config"), another try
+    # ("transient"), or work on the tap, the API or the machine.
     kind: Kind = "system"
 
 
@@ -97,46 +94,26 @@ class KeyRefusedError(TapError):
 
 
 class RefusedError(TapError):
-    """The API refuses one location or one endpoint (403, 404): others may work.
-
-    Attributes:
-        whole_endpoint: Whether other locations of the endpoint are refused as well.
-        not_found: Whether the API doesn't know what was asked for.
-    """
+    """The API refuses one location or one endpoint (403, 404): others may work."""
 
     kind = "config"
 
     def __init__(
         self, message: str, *, whole_endpoint: bool = False, not_found: bool = False
     ) -> None:
-        """Keep what is refused.
-
-        Args:
-            message: The line.
-            whole_endpoint: Whether the whole endpoint is refused.
-            not_found: Whether the API doesn't know it.
-        """
+        """Keep whether all locations are refused, and whether the API knows none."""
         super().__init__(message)
         self.whole_endpoint = whole_endpoint
         self.not_found = not_found
 
 
 class UnavailableError(TapError):
-    """The API did not give a usable answer, however often it was asked.
-
-    Attributes:
-        ends_run: Whether there was no answer at all, so that no other will come.
-    """
+    """The API did not give a usable answer, however often it was asked."""
 
     kind = "transient"
 
     def __init__(self, message: str, *, ends_run: bool) -> None:
-        """Keep whether to go on.
-
-        Args:
-            message: The line.
-            ends_run: Whether it is of no use to ask for anything else.
-        """
+        """Keep whether there was no answer at all, so that no other will come."""
         super().__init__(message)
         self.ends_run = ends_run
 
@@ -206,18 +183,8 @@ def name_some(names: Sequence[str], most: int, separator: str = ", ") -> str:
 
 
 def no_answer(error: Exception, host: str) -> str:
-    """Say why there was no answer, or not all of it.
-
-    Args:
-        error: What the HTTP library raised.
-        host: Where the answer should have come from.
-
-    Returns:
-        A clause without a full stop; what others said in it is not redacted.
-    """
+    """Say why the HTTP library has no answer, in a clause; it is not redacted."""
     cause = _innermost(error)
-    if isinstance(cause, TooLargeError):
-        return str(cause)
     at = "the proxy" if isinstance(error, requests.exceptions.ProxyError) else host
     if isinstance(cause, NameResolutionError):
         return f"can't find {at}"
@@ -235,15 +202,8 @@ def no_answer(error: Exception, host: str) -> str:
 
 
 def mend(error: Exception) -> str:
-    """Say what to do when there was no answer, or not all of it.
-
-    Args:
-        error: What the HTTP library raised.
-
-    Returns:
-        A sentence without a full stop.
-    """
-    if is_too_large(error):
+    """Say what to do about an answer that did not come, or not as it should."""
+    if isinstance(error, TooLargeError):
         return "Lower page_size, then run again: it goes on from the state"
     if isinstance(error, requests.exceptions.SSLError):
         return "Check api_url and this machine's certificates"
@@ -256,11 +216,6 @@ def mend(error: Exception) -> str:
     return "Run again later: it goes on from the state"
 
 
-def is_too_large(error: Exception) -> bool:
-    """Tell whether an answer came, but was too large."""
-    return isinstance(_innermost(error), TooLargeError)
-
-
 def _innermost(error: BaseException) -> BaseException:
     """Find what an error of the HTTP library is about: it wraps one in another."""
     within = (getattr(error, "reason", None), *reversed(error.args))
@@ -271,17 +226,7 @@ def _innermost(error: BaseException) -> BaseException:
 def advice(
     status: int, code: str | None, permission: str, *, has_locations: bool
 ) -> str:
-    """Say what to do about an error answer.
-
-    Args:
-        status: The HTTP status.
-        code: The error's code, if the answer has one.
-        permission: What the endpoint asks for, such as `inventory.read`.
-        has_locations: Whether the endpoint is asked for locations.
-
-    Returns:
-        A clause without a full stop.
-    """
+    """Say what to do about an error answer, by its code or else its status."""
     known = code if code in _ADVICE else _CODE_BY_STATUS.get(status, "")
     texts = {**_ADVICE, **(_ADVICE_ON_LOCATIONS if has_locations else {})}
     return texts.get(known, _ADVICE["CONFLICT"]).format(permission=permission)
@@ -290,16 +235,7 @@ def advice(
 def describe_request(
     stream: str, partition: Mapping[str, object], page: int | None = None
 ) -> str:
-    """Name the request that a message is about.
-
-    Args:
-        stream: The stream's name.
-        partition: What is asked for besides the page, such as `locationId`.
-        page: The page's number.
-
-    Returns:
-        Words such as `inventory_atp, location loc_001, page 3`.
-    """
+    """Name what a message is about: `inventory_atp, location loc_001, page 3`."""
     words = [stream]
     if location := partition.get("locationId"):
         words.append(f"location {location}")

@@ -1,12 +1,11 @@
 """When the next request may be sent.
 
-Every request of the tap, retries included, first asks one `RateLimiter`. It keeps two
-limits: the tap's own, a minute window and an hour window, and the server's, told by its
-headers and its 429s. The server's word wins.
+Every request, retries included, first asks one `RateLimiter`. It keeps the tap's own
+limits, a minute window and an hour window, and the server's, told by its headers and
+its 429s. The server's word wins.
 
-Documented: 100 requests a minute and 1,000 an hour for each key. That the headers speak
-of the hour is assumed (the documented sample has the hour's limit), so Remaining
-promises nothing about the minute.
+Documented: 100 requests a minute and 1,000 an hour for each key. The headers' sample
+has the hour's limit, so Remaining promises nothing about the minute.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
-from weakref import WeakKeyDictionary
 
 from singer_sdk import metrics
 
@@ -39,7 +37,6 @@ PROGRESS_EVERY = 30.0  # seconds between two lines about one wait
 _POLL = 0.05  # seconds of the longest sleep before the state is looked at again
 _CLOCK_DRIFT = 0.0005  # what the server's clock may gain on ours: NTP's 500 ppm
 _LATENCY_SHARE = 0.05  # of the minute: how much the windows grow at most
-_MOST_REQUESTS = 10**18  # how many are asked for may come from a server's total
 
 
 class StoppedError(Exception):
@@ -67,14 +64,13 @@ class _Window:
     def allow_for(self, latency: float) -> None:
         """Be longer than the server's window by the longest latency seen.
 
-        The server counts a request some time after we let it go, and the first of a
-        burst (new connection, cold start) takes longer than one a window later: by that
-        much they may be closer together there than here.
+        The server counts a request some time after we let it go. The first of a burst
+        takes longest, so that two may be closer together there than here.
         """
         self.seconds = max(self.seconds, self._least + latency)
 
     def free_at(self, index: int = 0) -> float:
-        """Tell when the next request but `index`, which is below the limit, fits in."""
+        """Tell when the next request but `index` (below the limit) fits in."""
         back = self.limit - index
         return self.sent[-back] + self.seconds if back <= len(self.sent) else -math.inf
 
@@ -94,13 +90,10 @@ class _Room(NamedTuple):
 
 
 class _Server:
-    """What the server's responses say of when the next request may go.
-
-    `held`: for how many seconds it has held the tap up without an answer in between.
-    """
+    """What the server's responses say of when the next request may go."""
 
     def __init__(self, minute: float) -> None:
-        self.held = 0.0
+        self.held = 0.0  # seconds of waiting without an answer in between
         self._minute = minute
         self._room: _Room | None = None
         self._refusals = 0
@@ -162,13 +155,14 @@ class _Server:
     def _remaining(self, said: RateHeaders) -> _Room | None:
         if said.remaining is None or said.reset is None:
             return None
-        left = f"{said.remaining:.0f}" + (f" of {said.limit:.0f}" if said.limit else "")
-        why = f"the server has {left} requests left (X-RateLimit-Remaining)"
+        why = (
+            f"the server has {said.remaining:.0f} requests left (X-RateLimit-Remaining)"
+        )
         return _Room(said.remaining, said.seen + said.reset, said.seen, why)
 
 
 class _Announcer:
-    """Says what is waited for, once for all threads."""
+    """Says what is waited for, once for all threads, and now and then again."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -180,32 +174,31 @@ class _Announcer:
         now = time.monotonic()
         until = now + wait.seconds
         is_longer = wait.firm and until > self._said_until + ANNOUNCE_FROM
-        if self._since is None or is_longer:
+        verb = "Waiting"
+        if self._since is not None and not is_longer:
+            if now < self._next_line:
+                return None
+            verb = "Still waiting"
+        else:
             # What an earlier line covers was not silent.
             silent = now - max(entered, self._said_until)
             if max(wait.seconds if wait.firm else 0.0, silent) <= ANNOUNCE_FROM:
                 return None
             self._since = entered if self._since is None else self._since
             self._why, self._said_until = wait.why, until
-            up_to = "" if wait.firm else "up to "
-            text = f"{wait.why}. Waiting {up_to}{wait.seconds:.0f} s"
-        elif now < self._next_line:
-            return None
-        else:
-            so_far = now - self._since
-            text = f"still waiting, {so_far:.0f} s so far, {wait.seconds:.0f} s left"
         self._next_line = now + PROGRESS_EVERY
-        clock = datetime.now(UTC) + timedelta(seconds=wait.seconds)
-        return f"Rate limit: {text}, until {clock:%H:%M:%S} UTC."
+        seconds = f"{'' if wait.firm else 'up to '}{wait.seconds:.0f} s"
+        end = datetime.now(UTC) + timedelta(seconds=wait.seconds)
+        return f"Rate limit: {wait.why}. {verb} {seconds}, until {end:%H:%M:%S} UTC."
 
     def end(self, status: metrics.Status) -> metrics.Point[float] | None:
         """End what is announced, and return its metric; None if nothing is."""
-        # The SDK's vocabulary has no metric for a wait. A `job_duration` with its tag
-        # `job_type` can't be mistaken for that of a request or of a sync.
         if self._since is None:
             return None
         now = self._said_until = time.monotonic()
         seconds, self._since = now - self._since, None
+        # The SDK has no metric for a wait. A `job_duration` with a type of its own is
+        # taken for no other.
         job = {metrics.Tag.JOB_TYPE: "rate_limit_wait", metrics.Tag.STATUS: status}
         tags = job | {"reason": self._why}
         return metrics.Point("timer", metrics.Metric.JOB_DURATION, seconds, tags)
@@ -216,10 +209,6 @@ class RateLimiter:
 
     Thread safe. Each thread has at most one request in flight: it calls `acquire`,
     sends it and hands the response to `observe`, or calls `release` if there is none.
-
-    Attributes:
-        used: The number of requests acquired.
-        waited: The seconds in which at least one thread waited here.
     """
 
     def __init__(  # noqa: PLR0913 - settings, each with a name
@@ -236,12 +225,11 @@ class RateLimiter:
         """Start with both windows empty.
 
         `per_minute` and `per_hour` are requests in any `minute` and `hour` (seconds); 0
-        is no limit of our own. `max_wait` is for how many seconds the server may hold
-        the tap up without an answer in between: a wait for our own windows is pacing,
-        and doesn't count. Setting `stop` ends all waits.
+        is no limit of our own. The server may hold the tap up for `max_wait` seconds
+        without an answer in between. Setting `stop` ends all waits.
         """
-        self.used = 0
-        self.waited = 0.0
+        self.used = 0  # requests acquired
+        self.waited = 0.0  # seconds in which at least one thread waited
         self._waited_until = -math.inf
         self._max_wait = max_wait
         self._stop = stop
@@ -251,11 +239,9 @@ class RateLimiter:
         self._windows = [_Window(*limit) for limit in limits if limit[1]]
         self._most_latency = minute * _LATENCY_SHARE
         self._server = _Server(minute)
-        self._reader = HeaderReader(minute=minute, hour=hour, logger=logger)
+        self._reader = HeaderReader(logger)
         self._announcer = _Announcer()
-        # When each thread's request was let go. Weak, so that the request of a thread
-        # that has died isn't in flight for ever.
-        self._in_flight = WeakKeyDictionary[threading.Thread, float]()
+        self._sent: dict[int, float] = {}  # of the request in flight, by its thread
 
     def acquire(self) -> None:
         """Wait until one request may be sent, and count it.
@@ -279,11 +265,11 @@ class RateLimiter:
 
     def observe(self, status: int, headers: Mapping[str, str]) -> None:
         """Take note of a response, in the thread that acquired its request."""
-        thread, seen = threading.current_thread(), time.monotonic()
-        sent = self._in_flight.get(thread, seen)
+        thread, seen = threading.get_ident(), time.monotonic()
+        sent = self._sent.get(thread, seen)
         said = self._reader.read(headers, sent=sent, seen=seen)
         with self._lock:
-            self._in_flight.pop(thread, None)
+            self._sent.pop(thread, None)
             self._server.heed(status, said)
             for window in self._windows:
                 window.allow_for(min(seen - sent, self._most_latency))
@@ -291,27 +277,22 @@ class RateLimiter:
     def release(self) -> None:
         """Take note that a request brought no response, in the thread that sent it."""
         with self._lock:
-            self._in_flight.pop(threading.current_thread(), None)
-
-    def server_time(self, moment: float) -> datetime | None:
-        """Tell the server's time, at the earliest, at a monotonic clock's moment."""
-        return self._reader.server_time(moment)
+            self._sent.pop(threading.get_ident(), None)
 
     def seconds_for(self, requests: int) -> float:
         """Tell in how many seconds the last of so many more requests may go, at best.
 
-        A window's limit of requests takes its length, whatever came before them. So
-        whole hours are counted, and whole minutes in what is left over (and the other
-        way round), on top of when the first few may go. Nothing can be quicker.
+        A window's limit of requests takes its length, whatever came before them: whole
+        hours, whole minutes in what is left over, and when the first few may go.
         """
         if requests <= 0:
             return 0.0
         with self._lock:
             now = time.monotonic()
-            server = self._server.wait(now, len(self._in_flight))
+            server = self._server.wait(now, len(self._sent))
             latest = start = now + (server.seconds if server and server.firm else 0.0)
             for outer, inner in product(self._windows, repeat=2):
-                whole, rest = divmod(min(requests, _MOST_REQUESTS) - 1, outer.limit)
+                whole, rest = divmod(requests - 1, outer.limit)
                 more, index = divmod(rest, inner.limit)
                 first = max(start, inner.free_at(index))
                 steps = whole * outer.seconds + more * inner.seconds
@@ -334,7 +315,7 @@ class RateLimiter:
             now = time.monotonic()
             frees = ((window.free_at() - now, window.why) for window in self._windows)
             waits = [_Wait(seconds, why) for seconds, why in frees if seconds > 0]
-            if server := self._server.wait(now, len(self._in_flight)):
+            if server := self._server.wait(now, len(self._sent)):
                 self._check_patience(server)
                 waits.append(server)
             if waits:
@@ -342,7 +323,7 @@ class RateLimiter:
             for window in self._windows:
                 window.sent.append(now)
             self.used += 1
-            self._in_flight[threading.current_thread()] = now
+            self._sent[threading.get_ident()] = now
         return None
 
     def _check_patience(self, wait: _Wait) -> None:

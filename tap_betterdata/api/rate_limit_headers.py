@@ -1,8 +1,8 @@
 """What the server's headers say of its rate limit, and what time it has.
 
-Documented: `X-RateLimit-Limit`, `-Remaining` and `-Reset` on all responses, and
-`Retry-After` on a 429; not their forms. The sample of Reset is in epoch seconds. Other
-usual forms cost a line each, so they are understood. Nothing in a header raises.
+Documented: `X-RateLimit-Remaining` and `-Reset` on all responses, and `Retry-After` on
+a 429; not their forms. The sample of Reset is in epoch seconds; other
+APIs send seconds from now. Nothing in a header raises.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Mapping
 
-# A number from the first on (year 1973) is no span of seconds but an epoch time; from
-# the second on (year 5138, read as seconds) one in milliseconds.
-_EPOCH_FROM, _EPOCH_MS_FROM = 1e8, 1e11
+# A number from here on (year 1973) is no span of seconds but an epoch time.
+_EPOCH_FROM = 1e8
+# A time that passed so many seconds ago is due: a response may take that long.
+_DUE = 60.0
+# No Reset lies further ahead than two of the server's windows. A Retry-After may: it is
+# an order, and not about a window.
+_FURTHEST_RESET = 7200.0
 
 _NUMBER = re.compile(r"\d{1,15}(?:\.\d*)?", re.ASCII)
 
@@ -34,12 +38,11 @@ class RateHeaders(NamedTuple):
     """What one response says. None: it isn't there, or is set aside.
 
     `sent` (the request) and `seen` (the response) are moments on the monotonic clock,
-    `reset` and `retry_after` seconds from `seen`, the others numbers of requests.
+    `reset` and `retry_after` seconds from `seen`, `remaining` a number of requests.
     """
 
     sent: float
     seen: float
-    limit: float | None = None
     remaining: float | None = None
     reset: float | None = None
     retry_after: float | None = None
@@ -50,119 +53,70 @@ def parse_number(text: str) -> float | None:
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
-def parse_date(text: str) -> float | None:
-    """Read an HTTP or ISO-8601 date as epoch seconds, in UTC if it names no zone."""
-    for parse in (parsedate_to_datetime, datetime.fromisoformat):
-        with suppress(ValueError, TypeError, IndexError, OverflowError):
-            moment = parse(text)
-            return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+def parse_date(text: str) -> datetime | None:
+    """Read an HTTP date, in UTC if it names no zone."""
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC)
     return None
 
 
 def parse_reset(text: str, server_now: float) -> float | None:
-    """Read epoch seconds or milliseconds, seconds from now, or a date.
+    """Read epoch seconds, or seconds from now, as seconds from now.
 
-    Returns:
-        Seconds from now, below zero if in the past. They are rounded up by the last
-        place that is written: the server may have cut off the rest, and would refuse a
-        request in it.
+    They are rounded up by the last place that is written: the server may have cut off
+    the rest, and would refuse a request in it.
     """
-    value, decimals = parse_number(text), text.partition(".")[2]
+    value = parse_number(text)
     if value is None:
-        date = parse_date(text)
-        return date and date + (0.001 if decimals else 1.0) - server_now
-    value += 10.0 ** -len(decimals)
-    if value >= _EPOCH_MS_FROM:
-        value /= 1000
+        return None
+    value += 10.0 ** -len(text.partition(".")[2])
     return value if value < _EPOCH_FROM else value - server_now
 
 
 def parse_retry_after(text: str, server_now: float) -> float | None:
-    """Read seconds from now, taken at their word (RFC 9110), or a date."""
-    value = parse_number(text)
-    return parse_reset(text, server_now) if value is None else value
-
-
-class ServerClock:
-    """The server's time, which epoch forms of Reset are written in.
-
-    `Date` has whole seconds, so one response gives a range of a second for how far the
-    clocks are apart, and several narrow it. Our own clock is believed while it is in
-    the range. Where it isn't, the server's earliest possible time is taken: late is
-    safe, early is a 429.
-    """
-
-    def __init__(self) -> None:
-        """Begin without knowing how far apart the clocks are."""
-        self.low, self.high = -math.inf, math.inf
-
-    def heed(self, date: float, sent: float, seen: float) -> None:
-        """Take note of a response's `Date`, in epoch seconds."""
-        low, high = date - seen, date + 1 - sent
-        if low > self.high or high < self.low:
-            # One of the clocks was set, or the two have drifted apart.
-            self.low, self.high = low, high
-        self.low, self.high = max(self.low, low), min(self.high, high)
-
-    def at(self, moment: float) -> float:
-        """Tell the server's epoch seconds at a moment of the monotonic clock."""
-        ours = time.time() - time.monotonic()
-        return moment + (ours if self.low <= ours <= self.high else self.low)
+    """Read seconds from now, taken at their word, or a date (RFC 9110)."""
+    date = parse_date(text)
+    return parse_number(text) if date is None else date.timestamp() + 1 - server_now
 
 
 class HeaderReader:
-    """Reads the headers of one server's responses, from any thread.
+    """Reads the headers of one server's responses, from any thread."""
 
-    A time that passed up to a `minute` ago is due: a response may take that long. No
-    Reset lies more than two `hour`s ahead. A Retry-After may: it is an order, and not
-    about a window.
-    """
-
-    def __init__(self, *, minute: float, hour: float, logger: logging.Logger) -> None:
-        """Begin without a response; `minute` and `hour` are in seconds."""
-        self._minute, self._hour = minute, hour
+    def __init__(self, logger: logging.Logger) -> None:
+        """Begin without a response."""
         self._logger = logger
         self._lock = threading.Lock()
-        self._clock = ServerClock()
         self._warned: set[str] = set()
 
     def read(
         self, headers: Mapping[str, str], *, sent: float, seen: float
     ) -> RateHeaders:
-        """Read a response's headers; the case of their names is free."""
-        take = partial(self._take, {name.lower(): headers[name] for name in headers})
-        date = take("Date", parse_date, _EPOCH_FROM, _EPOCH_MS_FROM)
-        with self._lock:
-            if date is not None:
-                self._clock.heed(date, sent, seen)
-            now = self._clock.at(seen)
+        """Read a response's headers; the case of names is the mapping's affair."""
+        # The server's clock may differ from ours. `Date` is its earliest possible time,
+        # less than a second and the latency ago: late is safe, early is a 429.
+        date = parse_date(headers.get("Date", ""))
+        now = time.time() if date is None else date.timestamp()
+        take = partial(self._take, headers)
         reset = partial(parse_reset, server_now=now)
         retry_after = partial(parse_retry_after, server_now=now)
         return RateHeaders(
             sent,
             seen,
-            take("X-RateLimit-Limit", parse_number, 0, math.inf),
             take("X-RateLimit-Remaining", parse_number, 0, math.inf),
-            take("X-RateLimit-Reset", reset, -self._minute, 2 * self._hour),
-            take("Retry-After", retry_after, -self._minute, _EPOCH_FROM),
+            take("X-RateLimit-Reset", reset, -_DUE, _FURTHEST_RESET),
+            take("Retry-After", retry_after, -_DUE, _EPOCH_FROM),
         )
-
-    def server_time(self, moment: float) -> datetime | None:
-        """Tell what the server's clock showed, at the earliest; None if unknown."""
-        with self._lock:
-            if self._clock.low == -math.inf:
-                return None
-            return datetime.fromtimestamp(self._clock.at(moment), UTC)
 
     def _take(
         self,
-        fields: Mapping[str, str],
+        headers: Mapping[str, str],
         name: str,
         parse: Callable[[str], float | None],
         *sensible: float,
     ) -> float | None:
         """Read one header, if it is there and lies within what is sensible."""
-        text = fields.get(name.lower())
+        text = headers.get(name)
         if text is None:
             return None
         # Only these blanks may stand around a value; `strip()` takes others too.

@@ -60,15 +60,7 @@ def blank(text: str) -> str:
 
 
 def redact(text: str, limit: int | None = MAX_TEXT) -> str:
-    """Blank secrets in a text, and cut it.
-
-    Args:
-        text: Any text, such as what a server said.
-        limit: The length at which it is cut; None for no cut.
-
-    Returns:
-        The text on one line, without secrets.
-    """
+    """Blank secrets in a text, and cut it; it comes out on one line."""
     text = " ".join(blank(text).split())
     if limit is None or len(text) <= limit:
         return text

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from tap_betterdata.api.errors import TooLargeError
 from tap_betterdata.api.transport import BoundedAdapter, read_body
 from tap_betterdata.compat import override
 
@@ -46,8 +47,8 @@ class ApiSession(requests.Session):
         A redirect is returned, not followed: the key must not go to another host.
 
         Raises:
-            LimitedError: If the API has limited the tap for too long.
             requests.RequestException: If there is no answer, or a broken one.
+            TooLargeError: If there is too much of it.
         """
         del kwargs
         self._limiter.acquire()
@@ -68,7 +69,8 @@ class ApiSession(requests.Session):
             response = self.get_adapter(url).send(request, **self._settings_for(url))
             with closing(response.raw):
                 response.raw = read_body(response, ends)
-            response.elapsed = timedelta(seconds=time.monotonic() - began)
+        except TooLargeError:
+            raise
         # Over an odd answer the HTTP libraries raise anything, MemoryError included.
         except Exception as error:
             if time.monotonic() >= ends:

@@ -74,12 +74,7 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def read_body(response: requests.Response, ends: float) -> io.BytesIO:
-    """Read and unpack a body.
-
-    Raises:
-        Exception: Of any kind: the HTTP libraries raise many over an odd answer, such
-            as MemoryError.
-    """
+    """Read and unpack a body; over an odd one, the libraries raise anything."""
     pieces = iter(partial(response.raw.read, _PIECE, decode_content=False), b"")
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding == "gzip":

@@ -6,6 +6,7 @@ import socketserver
 import ssl
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import requests
@@ -24,6 +25,9 @@ def open_session(*, deadline: float = 10, max_wait: float = 10) -> ApiSession:
     )
     return ApiSession(limiter, deadline=deadline, connections=2)
 
+
+# A certificate of this machine's address, and its key; nothing else trusts it.
+CERTIFICATE = str(Path(__file__).with_name("localhost.pem"))
 
 HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\n"
 

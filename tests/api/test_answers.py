@@ -78,12 +78,12 @@ def test_a_total_may_be_missing(body: dict[str, Any]) -> None:
         (b"\n <html>", "HTML"),
         (b'{"items": [{"id": "1"', "not complete JSON"),
         (b"\xff", "not complete JSON"),
-        (b"null", "null instead of an object"),
-        (b"[]", "a list instead of an object"),
-        (b'"OK"', "a string instead of an object"),
-        (b"true", "a boolean instead of an object"),
-        (b"12", "a number instead of an object"),
-        (b"1.5", "a number instead of an object"),
+        (b"null", "JSON that is not an object"),
+        (b"[]", "JSON that is not an object"),
+        (b'"OK"', "JSON that is not an object"),
+        (b"true", "JSON that is not an object"),
+        (b"12", "JSON that is not an object"),
+        (b"1.5", "JSON that is not an object"),
     ],
 )
 def test_what_is_no_object_is_malformed(body: bytes, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from tap_betterdata.sandbox import Sandbox
 from tap_betterdata.streams.base import BetterDataStream
 from tap_betterdata.streams.inventory import InventoryStream
 from tap_betterdata.tap import TapBetterData
+from tests.api.serving import CERTIFICATE, Server
 from tests.e2e.truth import expected_keys, keys_of
 from tests.running import (
     PERIODS,
@@ -85,8 +87,8 @@ PASSING = [
     Case("cut_json", ("not complete JSON",)),
     Case("html", ("HTML",)),
     Case("empty", ("an empty body",)),
-    Case("null", ("null instead of an object",)),
-    Case("list", ("a list instead of an object",)),
+    Case("null", ("JSON that is not an object",)),
+    Case("list", ("JSON that is not an object",)),
     Case("error200", ("an error with status 200", "Something went wrong")),
     Case("no_list", ("answered 200 with no ",)),
     Case("204", ("204", "No Content")),
@@ -365,6 +367,39 @@ def test_errors_may_be_objects(tap: Runner) -> None:
     with Sandbox(error_shape="object") as sandbox:
         outcome = tap(config_for(sandbox, api_key="bdk_live_expired"))
     assert "EXPIRED_API_KEY: API key has expired" in outcome.failure
+
+
+def test_the_pauses_between_tries_grow_to_a_minute(
+    tap: Runner, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def note(_: object, pause: float) -> float:
+        pauses.append(pause)
+        return 0
+
+    # In place of what the SDK adds at random.
+    monkeypatch.setattr(BetterDataStream, "backoff_jitter", note)
+    sandbox.faults.add(503, path="/inventory", times=8)
+    outcome = tap(config_for(sandbox, max_retries=8, concurrency=1))
+    check_complete(outcome, sandbox)
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_certificate_that_is_not_trusted_is_not_tried_again(tap: Runner) -> None:
+    with Server(certificate=CERTIFICATE) as server:
+        config = {"api_url": server.url, "api_key": "bdk_1", "max_retries": 1}
+        line = tap(config, catalog=catalog_of("inventory")).failure
+    assert line.startswith("inventory, page 1: no secure connection to 127.0.0.1:")
+    assert "in 1 tries over 0 s. Check api_url and this machine's certif" in line
+
+
+def test_without_any_answer_nothing_else_is_asked_for(tap: Runner) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    outcome = tap({"api_url": url, "api_key": "bdk_1", "max_retries": 1})
+    assert outcome.failure.startswith("inventory, page 1: no connection to 127.0.0.1:")
+    assert "inventory_atp: not begun" in outcome.failure
 
 
 def test_each_retry_says_why(tap: Runner, sandbox: Sandbox) -> None:

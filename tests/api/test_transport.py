@@ -7,7 +7,6 @@ import random
 import tracemalloc
 import zlib
 from itertools import chain, count, repeat
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,9 @@ from hypothesis import strategies as st
 
 from tap_betterdata.api import session as session_module
 from tap_betterdata.api import transport
+from tap_betterdata.api.errors import TooLargeError
 from tests.api.serving import (
+    CERTIFICATE,
     CHUNKED,
     GOOD,
     HEAD,
@@ -194,7 +195,7 @@ def test_an_answer_has_only_so_many_bytes(
     monkeypatch.setattr(transport, "MAX_MIB", 2)
     pieces, said = LARGE[what]
     with Server(pieces) as server, open_session() as session:
-        with pytest.raises(requests.ConnectionError, match=said) as raised:
+        with pytest.raises(TooLargeError, match=said) as raised:
             send(session, server.url)
         # At once, and not when the error is forgotten.
         assert server.left.wait(10), raised
@@ -203,7 +204,7 @@ def test_an_answer_has_only_so_many_bytes(
 def test_a_large_answer_takes_little_memory() -> None:
     with Server([BOMB]) as server, open_session() as session:
         tracemalloc.start()
-        with pytest.raises(requests.ConnectionError, match="more than 64 MiB"):
+        with pytest.raises(TooLargeError, match="more than 64 MiB"):
             send(session, server.url)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -246,10 +247,6 @@ def test_an_answer_without_a_body_may_be_called_packed() -> None:
     answer = b"HTTP/1.1 204 No Content\r\nContent-Encoding: gzip\r\n\r\n"
     with Server([answer]) as server, open_session() as session:
         assert send(session, server.url).status_code == 204
-
-
-# A certificate of this machine's address, and its key; nothing else trusts it.
-CERTIFICATE = str(Path(__file__).with_name("localhost.pem"))
 
 
 @pytest.mark.parametrize("where", ["headers", "body"])
