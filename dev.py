@@ -104,10 +104,8 @@ class CommandError(Exception):
 class Environment:
     """A virtual environment beside this file.
 
-    Attributes:
-        folder: Its folder's name.
-        locks: The requirements files that go into it, in this order.
-        project: Whether the tap itself is installed too, from this checkout.
+    Its requirements files go into it in the order of `locks`; with `project`, the tap
+    itself is installed too, from this checkout.
     """
 
     folder: str
@@ -120,14 +118,7 @@ class Environment:
         return ROOT / self.folder
 
     def executable(self, name: str) -> Path:
-        """Tell where one of its commands is.
-
-        Args:
-            name: The command, without a suffix.
-
-        Returns:
-            The command's path, on Windows too.
-        """
+        """Tell where one of its commands is."""
         if os.name == "nt":
             return self.path / "Scripts" / f"{name}.exe"
         return self.path / "bin" / name
@@ -165,11 +156,7 @@ CHECK_COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 def say(line: str) -> None:
-    """Print one line at once, in order with what the commands print.
-
-    Args:
-        line: What to print.
-    """
+    """Print one line at once, in order with what the commands print."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -177,16 +164,7 @@ def say(line: str) -> None:
 def run(
     *command: str | Path, env: dict[str, str] | None = None, alone: bool = False
 ) -> None:
-    """Run a command in the project's folder.
-
-    Args:
-        *command: The command and its arguments.
-        env: Environment variables to add to this process's own.
-        alone: Whether Ctrl-C is for the command alone, and not for what it has begun.
-
-    Raises:
-        CommandError: The command could not be run, or failed.
-    """
+    """Run a command in the project's folder; Ctrl-C is for it `alone`, or for all."""
     words = [str(word) for word in command]
     shown = shlex.join(words)
     alone = alone and os.name == "posix"
@@ -228,11 +206,7 @@ def run_meltano(*words: str) -> None:
 
 
 def dependency_tables() -> dict[str, object]:
-    """Read what decides over the installed packages from pyproject.toml.
-
-    Returns:
-        The tables, without the rest of the file.
-    """
+    """Read what decides over the installed packages from pyproject.toml."""
     content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = content["project"]
     return {
@@ -246,11 +220,7 @@ def dependency_tables() -> dict[str, object]:
 
 
 def project_tables() -> dict[str, object]:
-    """Read what an installed tap's metadata are made from.
-
-    Returns:
-        The tables of pyproject.toml that an install depends on.
-    """
+    """Read what an installed tap's metadata are made from."""
     content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return {
         "build-system": content["build-system"],
@@ -260,40 +230,18 @@ def project_tables() -> dict[str, object]:
 
 
 def digest(*parts: object) -> str:
-    """Digest values that JSON can hold.
-
-    Args:
-        *parts: The values.
-
-    Returns:
-        The digest in hex.
-    """
+    """Digest values that JSON can hold."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def lock_path(name: str) -> Path:
-    """Tell where a requirements file is.
-
-    Args:
-        name: The file's name without its suffix.
-
-    Returns:
-        The path.
-    """
+    """Tell where a requirements file is."""
     return REQUIREMENTS / f"{name}.txt"
 
 
 def install_digest(locks: tuple[str, ...], *, project: bool) -> str:
-    """Digest all that decides over an environment's content.
-
-    Args:
-        locks: The requirements files that go into it.
-        project: Whether the tap itself goes into it.
-
-    Returns:
-        The digest in hex.
-    """
+    """Digest all that decides over an environment's content."""
     return digest(
         sys.version,
         sys.base_prefix,
@@ -304,24 +252,12 @@ def install_digest(locks: tuple[str, ...], *, project: bool) -> str:
 
 
 def is_stamped(stamp: Path, expected: str) -> bool:
-    """Tell whether an install was completed with this very content.
-
-    Args:
-        stamp: The file that an install leaves behind when it is complete.
-        expected: The digest of the content.
-
-    Returns:
-        Whether there is nothing to do.
-    """
+    """Tell whether an install was completed with this very content."""
     return stamp.is_file() and stamp.read_text(encoding="utf-8") == expected
 
 
 def make(environment: Environment) -> tuple[str | Path, ...]:
-    """Make an empty environment.
-
-    Returns:
-        The command that installs into it, saying no more than what went wrong.
-    """
+    """Make an empty environment, and return the command that installs into it."""
     python = environment.executable("python")
     if environment is UV:
         run(sys.executable, "-m", "venv", environment.path)
@@ -333,11 +269,7 @@ def make(environment: Environment) -> tuple[str | Path, ...]:
 
 
 def ensure(environment: Environment) -> None:
-    """Make an environment, unless it is there and up to date.
-
-    Args:
-        environment: The environment.
-    """
+    """Make an environment, unless it is there and up to date."""
     expected = install_digest(environment.locks, project=environment.project)
     stamp = environment.path / STAMP
     if is_stamped(stamp, expected):
@@ -356,11 +288,7 @@ def ensure(environment: Environment) -> None:
 
 
 def meltano_env() -> dict[str, str]:
-    """Make the variables that Meltano is run with.
-
-    Returns:
-        The variables to add.
-    """
+    """Return the variables that Meltano is run with."""
     # Meltano installs with the uv from its own environment, which must use this
     # Python and not fetch another one.
     scripts = str(MELTANO.executable("meltano").parent)
@@ -386,11 +314,7 @@ def left_out() -> list[str]:
 
 
 def ensure_plugins(*names: str) -> None:
-    """Install Meltano and plugins of meltano.yml, unless they are up to date.
-
-    Args:
-        *names: Which; all that this Python can run if none is named.
-    """
+    """Install Meltano and plugins of meltano.yml, all of them if none is named."""
     if not names:
         for line in left_out():
             say(line)
@@ -426,14 +350,7 @@ def ensure_plugins(*names: str) -> None:
 
 
 def loader(name: str) -> Path:
-    """Tell where the target is that Meltano has installed.
-
-    Args:
-        name: The loader's name in meltano.yml.
-
-    Returns:
-        The path of its command.
-    """
+    """Tell where the target is that Meltano has installed."""
     return Environment(f".meltano/loaders/{name}/venv", ()).executable(name)
 
 
@@ -457,14 +374,7 @@ NEXT = (
 
 
 def count_rows(path: Path) -> int:
-    """Count the rows of a CSV file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The number of rows below the header.
-    """
+    """Count the rows of a CSV file."""
     with path.open(encoding="utf-8", newline="") as lines:
         return sum(1 for _ in csv.DictReader(lines))
 
@@ -515,12 +425,7 @@ def report(arguments: list[str]) -> None:
 
 
 def run_tests(*runner: str, arguments: list[str]) -> None:
-    """Run the tests, with all that they need.
-
-    Args:
-        *runner: What runs the module pytest.
-        arguments: What goes to pytest.
-    """
+    """Run the tests, with all that they need."""
     for environment in (DEV, CHECKS):
         ensure(environment)
     ensure_plugins()
@@ -560,15 +465,7 @@ def coverage(arguments: list[str]) -> None:
 
 
 def run_all(environment: Environment, commands: Iterable[tuple[str, ...]]) -> None:
-    """Run all commands of an environment, also when one of them fails.
-
-    Args:
-        environment: The environment.
-        commands: The commands; wildcards are filled in.
-
-    Raises:
-        CommandError: One of them failed, or several.
-    """
+    """Run all commands of an environment, also when one of them fails."""
     ensure(environment)
     failures = []
     for name, *words in commands:
@@ -612,16 +509,7 @@ def docs(arguments: list[str]) -> None:
 
 
 def lock_header(name: str, pins: str) -> str:
-    """Make the line that vouches for a requirements file.
-
-    Args:
-        name: The file's name without its suffix.
-        pins: What follows in it.
-
-    Returns:
-        The line, with its end. It tells what the pins were made from, and that they
-        are those that were made.
-    """
+    """Make the line that vouches for pins: they are those that were made, from this."""
     return f"{DIGEST_PREFIX}{digest(dependency_tables(), LOCKS[name], pins)}\n"
 
 
@@ -643,14 +531,7 @@ def lock(arguments: list[str]) -> None:
 
 
 def is_locked(name: str) -> bool:
-    """Tell whether a requirements file is as `lock` made it from pyproject.toml.
-
-    Args:
-        name: The file's name without its suffix.
-
-    Returns:
-        Whether neither of the two has changed since.
-    """
+    """Tell whether a requirements file is as `lock` made it from pyproject.toml."""
     path = lock_path(name)
     if not path.is_file():
         return False
@@ -721,15 +602,7 @@ def airflow(_arguments: list[str]) -> None:
 
 
 def check_files(wheel: Path, sdist: Path) -> None:
-    """Check that what was built has the package's files, as git knows them.
-
-    Args:
-        wheel: The wheel.
-        sdist: The source distribution.
-
-    Raises:
-        CommandError: A file is missing, or another one came along.
-    """
+    """Check that what was built has the package's files, as git knows them."""
     done = subprocess.run(  # noqa: S603 - the words are this file's
         [shutil.which("git") or "git", "ls-files", "-z", PACKAGE],
         cwd=ROOT,
@@ -801,11 +674,7 @@ HAVE_HELP = {"bench"}
 
 
 def main() -> int:
-    """Run the command that the command line names.
-
-    Returns:
-        The exit code.
-    """
+    """Run the command that the command line names."""
     parser = argparse.ArgumentParser(
         prog="dev.py",
         description=__doc__,

@@ -72,14 +72,7 @@ GROUPS = {
 
 
 def ask_tap(option: str) -> dict[str, Any]:
-    """Ask the tap what it says of itself.
-
-    Args:
-        option: `--about` or `--discover`.
-
-    Returns:
-        Its answer.
-    """
+    """Ask the tap what it says of itself."""
     words = [option, "--format=json"] if option == "--about" else [option]
     command = TapBetterData.get_singer_command()
     output = CliRunner().invoke(command, words, catch_exceptions=False).stdout
@@ -88,15 +81,7 @@ def ask_tap(option: str) -> dict[str, Any]:
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    """Write a table.
-
-    Args:
-        header: The columns' names.
-        rows: The cells.
-
-    Yields:
-        Lines of Markdown.
-    """
+    """Write a table."""
     names = list(header)
     yield f"| {' | '.join(names)} |"
     yield f"|{'---|' * len(names)}"
@@ -124,14 +109,7 @@ def kind_of(schema: dict[str, Any]) -> str:
 
 
 def limits_of(schema: dict[str, Any]) -> str:
-    """Say which values a setting takes.
-
-    Args:
-        schema: Its JSON schema.
-
-    Returns:
-        A clause; empty if any value of its kind will do.
-    """
+    """Say which values a setting takes."""
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     low, high = schema.get("minimum"), schema.get("maximum")
@@ -141,15 +119,7 @@ def limits_of(schema: dict[str, Any]) -> str:
 
 
 def describe(name: str, schema: dict[str, Any]) -> str:
-    """Say what a setting is for.
-
-    Args:
-        name: The setting.
-        schema: Its JSON schema.
-
-    Returns:
-        Its description and its limits.
-    """
+    """Say what a setting is for."""
     text: str = COMMON.get(name) or schema["description"]
     if limits := limits_of(schema):
         text += f" Values: {limits}."
@@ -210,16 +180,7 @@ def settings_page() -> Iterator[str]:
 def fields_of(
     properties: dict[str, Any], keys: Iterable[str], path: str = ""
 ) -> Iterator[tuple[str, str, str]]:
-    """List the fields of a stream, those in arrays behind the array.
-
-    Args:
-        properties: The schemas of the fields.
-        keys: The fields of the primary key.
-        path: What the names stand behind.
-
-    Yields:
-        Name, type and description of a field.
-    """
+    """List the fields of a stream, those in arrays behind the array."""
     for name, schema in properties.items():
         mark = " (key)" if name in keys and not path else ""
         kind = kind_of(schema)
@@ -230,11 +191,7 @@ def fields_of(
 
 
 def streams_page() -> Iterator[str]:
-    """Write the page of the streams.
-
-    Yields:
-        Lines of Markdown.
-    """
+    """Write the page of the streams."""
     streams = {
         name: stream
         for name, stream in TapBetterData(validate_config=False).streams.items()
@@ -278,11 +235,7 @@ STAGED = re.compile(r'"(\w+)"(?: as \w+(?:\([\d, ]+\))?\))? as (\w+)')
 
 
 def staging_tables() -> Iterator[str]:
-    """Describe the staging models by the catalog: each is a stream's.
-
-    Yields:
-        Lines of Markdown.
-    """
+    """Describe the staging models by the catalog: each is a stream's."""
     for entry in ask_tap("--discover")["streams"]:
         path = MODELS / "staging" / f"stg_{entry['tap_stream_id']}.sql"
         if not path.is_file():
@@ -307,11 +260,7 @@ def staging_tables() -> Iterator[str]:
 
 
 def mart_tables() -> Iterator[str]:
-    """Describe the marts by what is said of them to dbt.
-
-    Yields:
-        Lines of Markdown.
-    """
+    """Describe the marts by what is said of them to dbt."""
     text = (MODELS / "marts" / "marts.yml").read_text(encoding="utf-8")
     for mart in yaml.safe_load(text)["models"]:
         yield from ("", f"### `{mart['name']}`", "", mart["description"])
@@ -324,11 +273,7 @@ def mart_tables() -> Iterator[str]:
 
 
 def analysts_page() -> Iterator[str]:
-    """Write the tables into the page for analysts, and leave the rest as it is.
-
-    Yields:
-        Lines of Markdown.
-    """
+    """Write the tables into the page for analysts, and leave the rest as it is."""
     before, _, rest = ANALYSTS.read_text(encoding="utf-8").partition(BEGIN)
     yield from before.splitlines()
     yield BEGIN
@@ -357,15 +302,7 @@ HUB_NOTE = """\
 
 
 def hub_setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """Describe a setting as the Hub does.
-
-    Args:
-        name: The setting.
-        schema: Its JSON schema.
-
-    Returns:
-        Its definition.
-    """
+    """Describe a setting as the Hub does."""
     kind = kind_of(schema).split()[0]
     if schema.get("secret"):
         kind = "password"
@@ -391,11 +328,7 @@ def hub_setting(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def hub_definition() -> Iterator[str]:
-    """Write the definition of the tap for Meltano Hub.
-
-    Yields:
-        Lines of YAML.
-    """
+    """Write the definition of the tap for Meltano Hub."""
     about = ask_tap("--about")
     settings: dict[str, dict[str, Any]] = about["settings"]["properties"]
     name = about["name"]
@@ -431,11 +364,7 @@ FILES = {
 
 
 def main() -> int:
-    """Write the files, or check them.
-
-    Returns:
-        The exit code.
-    """
+    """Write the files, or check them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
     parser.add_argument("--root", type=Path, default=ROOT, help="where the files are")

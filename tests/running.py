@@ -108,18 +108,7 @@ class Runner:
         state: object = None,
         **env: str,
     ) -> Outcome:
-        """Run the tap.
-
-        Args:
-            config: What stands in the config file; None for no file.
-            *words: More arguments.
-            catalog: What stands in the catalog file, if there is one.
-            state: What stands in the state file, if there is one.
-            **env: Environment variables to add.
-
-        Returns:
-            How it ended.
-        """
+        """Run the tap."""
         files = {"config": config, "catalog": catalog, "state": state}
         arguments: list[str] = []
         for name, content in files.items():
@@ -176,15 +165,7 @@ PERIODS = [("2025-01-01", "2025-01-31"), ("2025-02-01", "2025-02-15")]
 
 
 def catalog_of(*streams: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the tap's catalog with these streams selected.
-
-    Args:
-        *streams: The streams.
-        without: Fields of them that are not selected.
-
-    Returns:
-        The catalog.
-    """
+    """Return the tap's catalog with these streams selected."""
     catalog: dict[str, Any] = TapBetterData(validate_config=False).catalog_dict
     for entry in catalog["streams"]:
         for item in entry["metadata"]:

@@ -62,14 +62,7 @@ class Block:
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """Find the code blocks of a page.
-
-    Args:
-        page: The page.
-
-    Yields:
-        The blocks in order.
-    """
+    """Find the code blocks of a page."""
     content = page.read_text(encoding="utf-8")
     for match in _BLOCK.finditer(content):
         mark, _, detail = (match["mark"] or "").partition(": ")
@@ -78,15 +71,7 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def table(page: Path, *header: str) -> list[list[str]]:
-    """Find a table of a page.
-
-    Args:
-        page: The page.
-        *header: What stands in the cells of its first line.
-
-    Returns:
-        Its other lines, cell by cell; of all tables that begin that way.
-    """
+    """Find a table of a page."""
     rows: list[list[str]] = []
     is_inside = False
     for line in page.read_text(encoding="utf-8").splitlines():

@@ -17,14 +17,7 @@ OURS = ("MELTANO_", "TAP_BETTERDATA_", "TARGET_")
 
 
 def clean_env(**extra: str) -> dict[str, str]:
-    """Take this process's environment without what would configure the commands.
-
-    Args:
-        **extra: Variables to add.
-
-    Returns:
-        The environment.
-    """
+    """Take this process's environment without what would configure the commands."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
     return {**kept, **extra}
 
@@ -35,17 +28,7 @@ def run(
     env: Mapping[str, str] | None = None,
     seconds: int = SECONDS,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command that must succeed.
-
-    Args:
-        *words: The command and its arguments.
-        cwd: Where it runs.
-        env: Its environment; a clean one if left out.
-        seconds: How long it may take.
-
-    Returns:
-        Its output.
-    """
+    """Run a command that must succeed, and return its output."""
     done = subprocess.run(  # noqa: S603 - the words are the tests'
         words,
         cwd=cwd,
@@ -62,16 +45,7 @@ def run(
 
 
 def pipe(tap: list[str | Path], target: list[str | Path], cwd: Path) -> str:
-    """Run `tap | target` as a shell would; both must succeed.
-
-    Args:
-        tap: The tap's command.
-        target: The target's command.
-        cwd: Where both run.
-
-    Returns:
-        What the target wrote: the states that it has stored.
-    """
+    """Run `tap | target` as a shell would, and return the states that were stored."""
     env = clean_env()
     with (
         (cwd / "tap.log").open("wb") as tap_log,
@@ -99,14 +73,7 @@ def pipe(tap: list[str | Path], target: list[str | Path], cwd: Path) -> str:
 
 
 def logs(folder: Path) -> str:
-    """Read the ends of both logs of a pipe.
-
-    Args:
-        folder: Where the pipe ran.
-
-    Returns:
-        The text.
-    """
+    """Read the ends of both logs of a pipe."""
     texts = (
         (folder / name).read_text(encoding="utf-8", errors="replace")
         for name in ("tap.log", "target.log")

@@ -55,15 +55,7 @@ class Meltano:
     folder: Path
 
     def __call__(self, *words: str, **env: str) -> str:
-        """Run Meltano.
-
-        Args:
-            *words: Its arguments.
-            **env: Environment variables to add.
-
-        Returns:
-            Its output and its log.
-        """
+        """Run Meltano."""
         own = {
             **dev.meltano_env(),
             "MELTANO_PROJECT_ROOT": str(self.folder),

@@ -42,11 +42,7 @@ class Database:
     name: str
 
     def connect(self) -> psycopg.Connection:
-        """Open a connection on which every statement is its own transaction.
-
-        Returns:
-            The connection.
-        """
+        """Open a connection on which every statement is its own transaction."""
         return psycopg.connect(
             host=self.host,
             port=self.port,
@@ -58,14 +54,7 @@ class Database:
         )
 
     def sibling(self, name: str) -> Database:
-        """Create another database on the same server.
-
-        Args:
-            name: The new database's name.
-
-        Returns:
-            The new, empty database.
-        """
+        """Create another database on the same server."""
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         with self.connect() as connection:
             connection.execute(statement)
@@ -74,11 +63,7 @@ class Database:
 
 @contextlib.contextmanager
 def serve() -> Iterator[Database]:
-    """Run a new, empty server.
-
-    Yields:
-        The server's first database.
-    """
+    """Run a new, empty server."""
     # Not pytest's folder: PostgreSQL must get in as another user than root.
     with tempfile.TemporaryDirectory(prefix="tap-betterdata-pg-") as name:
         folder = Path(name)
@@ -98,11 +83,7 @@ def serve() -> Iterator[Database]:
 
 
 def packaged_installs() -> list[Path]:
-    """Find the PostgreSQL installs that the Python package brings.
-
-    Returns:
-        Their folders, the newest version last.
-    """
+    """Find the PostgreSQL installs that the Python package brings."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
         return []
@@ -110,14 +91,7 @@ def packaged_installs() -> list[Path]:
 
 
 def usable_binaries(folder: Path) -> Path:
-    """Find a PostgreSQL that the user who runs the server may read.
-
-    Args:
-        folder: The server's folder.
-
-    Returns:
-        The folder with `initdb` and `postgres`.
-    """
+    """Find a PostgreSQL that the user who runs the server may read."""
     installs = packaged_installs()
     if not installs:
         own = shutil.which("pg_ctl")
@@ -138,20 +112,12 @@ def usable_binaries(folder: Path) -> Path:
 
 
 def runs_as_root() -> bool:
-    """Tell whether this process is root's, whom PostgreSQL refuses.
-
-    Returns:
-        Whether it is.
-    """
+    """Tell whether this process is root's, whom PostgreSQL refuses."""
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def server_account() -> tuple[int, int] | None:
-    """Choose whom the server runs as.
-
-    Returns:
-        User and group id, or nothing if this process's own user will do.
-    """
+    """Choose whom the server runs as."""
     if not runs_as_root():
         return None
     nobody = 65534
@@ -165,11 +131,7 @@ def server_account() -> tuple[int, int] | None:
 
 
 def hand_over(folder: Path) -> None:
-    """Give a folder and its content to the user who runs the server.
-
-    Args:
-        folder: The folder.
-    """
+    """Give a folder and its content to the user who runs the server."""
     account = server_account()
     if account is None:
         return
@@ -178,15 +140,7 @@ def hand_over(folder: Path) -> None:
 
 
 def command(words: list[str | Path], folder: Path) -> subprocess.Popen[bytes]:
-    """Start a command as the user who runs the server.
-
-    Args:
-        words: The command and its arguments.
-        folder: Where it runs, and where its log is.
-
-    Returns:
-        The process.
-    """
+    """Start a command as the user who runs the server."""
     user, group = server_account() or (None, None)
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(  # noqa: S603 - the words are this file's
@@ -203,12 +157,7 @@ def command(words: list[str | Path], folder: Path) -> subprocess.Popen[bytes]:
 
 
 def initialise(binaries: Path, folder: Path) -> None:
-    """Make the server's data.
-
-    Args:
-        binaries: The folder with `initdb`.
-        folder: The server's folder.
-    """
+    """Make the server's data."""
     words: list[str | Path] = [
         *(binaries / "initdb", "--pgdata", folder / "data"),
         *("--username", USER, "--pwfile", folder / "password"),
@@ -220,27 +169,14 @@ def initialise(binaries: Path, folder: Path) -> None:
 
 
 def start(binaries: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start the server on the loopback address.
-
-    Args:
-        binaries: The folder with `postgres`.
-        folder: The server's folder.
-        port: The port to listen on.
-
-    Returns:
-        The server's process.
-    """
+    """Start the server on the loopback address."""
     settings = [f"listen_addresses={HOST}", f"port={port}", "unix_socket_directories="]
     flags = [flag for setting in (*settings, *OPTIONS) for flag in ("-c", setting)]
     return command([binaries / "postgres", "-D", folder / "data", *flags], folder)
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on.
-
-    Returns:
-        The port.
-    """
+    """Find a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -271,11 +207,7 @@ def wait_until_ready(
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop the server without waiting for its clients.
-
-    Args:
-        process: The server's process.
-    """
+    """Stop the server without waiting for its clients."""
     process.send_signal(signal.SIGINT)
     try:
         process.wait(STOP_SECONDS)

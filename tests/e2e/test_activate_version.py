@@ -55,11 +55,7 @@ def full_table_catalog(folder: Path) -> Path:
 def load(
     folder: Path, sandbox: Sandbox, database: Database, *, lines: int = -1, **more: Any
 ) -> int:
-    """Run `tap | target-postgres`; with `lines`, the tap is killed after as many.
-
-    Returns:
-        The tap's exit code.
-    """
+    """Run `tap | target-postgres`; with `lines`, the tap is killed after as many."""
     tap_config, target_config = folder / "tap.json", folder / "target.json"
     settings = {
         "api_url": sandbox.url,

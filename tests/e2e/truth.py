@@ -40,16 +40,7 @@ PERIOD = ("locationId", "granularity", "periodFrom", "periodTo")
 def expected_keys(
     company: Company, periods: Iterable[tuple[str, str]], granularity: str = "month"
 ) -> dict[str, list[Key]]:
-    """List the keys of all records, stream by stream.
-
-    Args:
-        company: The sandbox's content.
-        periods: The first and last days of the analytics periods.
-        granularity: The setting that has cut the periods.
-
-    Returns:
-        The streams' keys, sorted.
-    """
+    """List the keys of all records, stream by stream."""
     truth = expected_rows(company, periods, granularity)
     return {name: keys_of(name, rows) for name, rows in truth.items()}
 
@@ -57,16 +48,7 @@ def expected_keys(
 def expected_rows(
     company: Company, periods: Iterable[tuple[str, str]], granularity: str = "month"
 ) -> dict[str, list[Row]]:
-    """List all records that a run must bring, stream by stream.
-
-    Args:
-        company: The sandbox's content.
-        periods: The first and last days of the analytics periods.
-        granularity: The setting that has cut the periods.
-
-    Returns:
-        The streams' records, with all their fields.
-    """
+    """List all records that a run must bring, stream by stream."""
     products = list(atp_rows(company))
     analytics = list(analytics_rows(company, periods, granularity))
     return {
@@ -79,14 +61,7 @@ def expected_rows(
 
 
 def atp_rows(company: Company) -> Iterator[Row]:
-    """List the products of all locations.
-
-    Args:
-        company: The sandbox's content.
-
-    Yields:
-        The records of `inventory_atp`.
-    """
+    """List the products of all locations."""
     for location in company.location_ids:
         place = {
             "locationId": location,
@@ -97,14 +72,7 @@ def atp_rows(company: Company) -> Iterator[Row]:
 
 
 def channel_rows(products: Iterable[Row]) -> Iterator[Row]:
-    """List the channels of products, with what the answer says of each channel once.
-
-    Args:
-        products: The records of `inventory_atp`.
-
-    Yields:
-        The records of `inventory_atp_channels`.
-    """
+    """List the channels of products, with what the answer says of each channel once."""
     common = {channel["channelId"]: channel for channel in CHANNELS}
     for product in products:
         shared = {name: product[name] for name in PRODUCT}
@@ -115,16 +83,7 @@ def channel_rows(products: Iterable[Row]) -> Iterator[Row]:
 def analytics_rows(
     company: Company, periods: Iterable[tuple[str, str]], granularity: str
 ) -> Iterator[Row]:
-    """List the analytics of all periods at all locations.
-
-    Args:
-        company: The sandbox's content.
-        periods: Their first and last days.
-        granularity: The setting that has cut the periods.
-
-    Yields:
-        The records of `inventory_analytics`.
-    """
+    """List the analytics of all periods at all locations."""
     for first, last in periods:
         for location in company.location_ids:
             values = (location, granularity, first, last)
@@ -135,14 +94,7 @@ def analytics_rows(
 
 
 def category_rows(analytics: Iterable[Row]) -> Iterator[Row]:
-    """List the categories of analytics.
-
-    Args:
-        analytics: The records of `inventory_analytics`.
-
-    Yields:
-        The records of `inventory_analytics_categories`.
-    """
+    """List the categories of analytics."""
     for period in analytics:
         shared = {name: period[name] for name in PERIOD}
         for category in period["byCategory"]:
@@ -150,14 +102,6 @@ def category_rows(analytics: Iterable[Row]) -> Iterator[Row]:
 
 
 def keys_of(stream: str, rows: Iterable[Mapping[str, object]]) -> list[Key]:
-    """List the keys of the records that a target has stored.
-
-    Args:
-        stream: The stream's name.
-        rows: The records.
-
-    Returns:
-        The keys, sorted; one that came twice is there twice.
-    """
+    """List the keys of the records that a target has stored."""
     names = ALL_KEYS[stream]
     return sorted(tuple(str(row[name]) for name in names) for row in rows)
