@@ -153,9 +153,9 @@ def _check_catalog(source: str, content: dict[str, Any]) -> None:
         for entry in msgspec.convert(content, _Catalog).streams:
             DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(entry.schema)
             if entry.stream not in {None, entry.tap_stream_id}:
-                fault = "Other `stream` than `tap_stream_id`"
+                fault = "`stream` and `tap_stream_id` differ"
     except SchemaError:
-        fault = "A `schema` is none"
+        fault = "a `schema` is no JSON schema"
     except msgspec.ValidationError as error:
         fault = str(error)
     if fault:
