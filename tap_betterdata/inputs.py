@@ -7,8 +7,9 @@ import json
 import os
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
+import click
 import msgspec
 from dotenv import load_dotenv
 from jsonschema import SchemaError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
     from pathlib import PurePath
-
-    import click
 
 PREFIX = "TAP_BETTERDATA_"
 _FLAGS = {
@@ -67,7 +66,9 @@ def read_text(source: str, path: str | PurePath) -> str:
         SettingsError: If it can't be read.
     """
     try:
-        content = Path(path).read_bytes()
+        # This also knows `-`, standard input, as other taps do.
+        with click.open_file(os.fspath(path), "rb") as file:
+            content: bytes = file.read()
         return content.decode(json.detect_encoding(content))
     except UnicodeDecodeError:
         fault = "not a text in UTF-8 (or UTF-16): save it as UTF-8"
@@ -125,7 +126,8 @@ class _Metadata(msgspec.Struct, rename="kebab"):
 
 
 class _Part(msgspec.Struct):
-    breadcrumb: list[str]
+    # Some write an empty text for the stream itself.
+    breadcrumb: list[str] | Literal[""]
     metadata: _Metadata
 
 
@@ -151,9 +153,9 @@ def _check_catalog(source: str, content: dict[str, Any]) -> None:
         for entry in msgspec.convert(content, _Catalog).streams:
             DEFAULT_JSONSCHEMA_VALIDATOR.check_schema(entry.schema)
             if entry.stream not in {None, entry.tap_stream_id}:
-                fault = "Other `stream` than `tap_stream_id`"
+                fault = "`stream` and `tap_stream_id` differ"
     except SchemaError:
-        fault = "A `schema` is none"
+        fault = "a `schema` is no JSON schema"
     except msgspec.ValidationError as error:
         fault = str(error)
     if fault:

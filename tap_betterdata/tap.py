@@ -45,7 +45,7 @@ from tap_betterdata.streams.periodic import PeriodicStream
 from tap_betterdata.streams.run_context import RunContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
     from singer_sdk.singerlib import CatalogEntry
@@ -94,7 +94,7 @@ class TapBetterData(Tap):
     def __init__(
         self,
         *,
-        config: Any = None,
+        config: Mapping[str, Any] | None = None,
         parse_env_config: bool = False,
         validate_config: bool = True,
         **kwargs: Any,
@@ -313,14 +313,13 @@ class TapBetterData(Tap):
         writer = self.message_writer
 
         def leave() -> None:
-            if isinstance(writer, LineWriter):
-                writer.on_signal = None
+            writer.on_signal = None
             if self.state:
                 self.write_message(StateMessage(self.state))
             blocked.cancel()
             self._end(f"{said}: run again, it goes on from the state.", code)
 
-        if isinstance(writer, LineWriter) and writer.writing:
+        if writer.writing:
             writer.on_signal = leave
         else:
             leave()

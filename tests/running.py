@@ -118,13 +118,18 @@ class Runner:
                 arguments += [f"--{name}", str(path)]
         return self.start([*arguments, *words], env)
 
-    def start(self, arguments: list[str], env: Mapping[str, str]) -> Outcome:
+    def start(
+        self, arguments: list[str], env: Mapping[str, str], stdin: str = ""
+    ) -> Outcome:
         """Run the tap with these arguments and variables."""
         unset = dict.fromkeys(os.environ.keys() - clean_env().keys())
         log = io.StringIO()
         with _signals_kept(), _logging_to(log):
             result = CliRunner().invoke(
-                self.tap_class.get_singer_command(), arguments, env={**unset, **env}
+                self.tap_class.get_singer_command(),
+                arguments,
+                input=stdin,
+                env={**unset, **env},
             )
         return Outcome(result.exit_code, result.stdout, log.getvalue() + result.stderr)
 
@@ -132,13 +137,15 @@ class Runner:
 class InstalledRunner(Runner):
     """Runs the tap as the installed command, in a process of its own."""
 
-    def start(self, arguments: list[str], env: Mapping[str, str]) -> Outcome:
+    def start(
+        self, arguments: list[str], env: Mapping[str, str], stdin: str = ""
+    ) -> Outcome:
         """Run the tap with these arguments and variables."""
         done = subprocess.run(  # noqa: S603 - the words are the tests'
             [TAP, *arguments],
             cwd=self.folder,
             env=clean_env(**env),
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             check=False,
             text=True,

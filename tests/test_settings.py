@@ -154,6 +154,23 @@ def test_a_folder_is_no_file(tap: Runner, option: str) -> None:
     assert "Traceback" not in outcome.stderr
 
 
+@pytest.mark.parametrize("option", ["catalog", "state"])
+def test_a_dash_is_standard_input(tap: Runner, sandbox: Sandbox, option: str) -> None:
+    config = tap.folder / "config.json"
+    config.write_text(json.dumps(config_for(sandbox)), encoding="utf-8")
+    catalog = catalog_of("inventory_atp")
+    content = {"catalog": catalog, "state": {"bookmarks": {"stock": {}}}}[option]
+    arguments = ["--config", str(config), f"--{option}", "-"]
+    outcome = tap.start(arguments, {}, json.dumps(content)).check()
+    is_read = {
+        "catalog": not outcome.records("inventory"),
+        "state": "bookmarks of stock" in outcome.stderr,
+    }
+    assert is_read[option]
+    line = tap.start(arguments, {}, "none").failure
+    assert line.startswith(f"--{option} -: not JSON")
+
+
 @pytest.mark.parametrize("wrong", [[1], None, "x", 3])
 @pytest.mark.parametrize("stream", ["foo", "inventory"])
 def test_a_state_of_another_shape_is_named(
@@ -186,6 +203,18 @@ def test_a_state_of_another_shape_is_named(
 def test_a_wrong_file_is_no_catalog(tap: Runner, wrong: dict[str, Any]) -> None:
     line = tap(BASE, catalog=wrong).failure
     assert line.startswith(f"--catalog {tap.folder / 'catalog.json'}: not a catalog")
+
+
+@pytest.mark.parametrize("top", [[], ""])
+def test_how_a_catalog_may_name_the_stream_itself(
+    tap: Runner, sandbox: Sandbox, top: object
+) -> None:
+    catalog = catalog_of("inventory")
+    for stream in catalog["streams"]:
+        for part in stream["metadata"]:
+            part["breadcrumb"] = part["breadcrumb"] or top
+    outcome = tap(config_for(sandbox), catalog=catalog).check()
+    assert {row["stream"] for row in outcome.of("RECORD")} == {"inventory"}
 
 
 def entry(name: str, **metadata: object) -> dict[str, Any]:

@@ -16,6 +16,8 @@ import pytest
 from singer_sdk import Stream, Tap
 
 from tap_betterdata.sandbox import Sandbox
+from tap_betterdata.streams.base import BetterDataStream
+from tap_betterdata.tap import TapBetterData
 from tests.e2e.truth import KEYS, expected_keys, keys_of
 from tests.running import PERIODS, Outcome, Runner, catalog_of, config_for
 
@@ -45,6 +47,20 @@ def test_a_selected_stream_comes_alone_and_whole(
         assert {message["stream"] for message in outcome.of(kind)} == {stream}
     keys = expected_keys(sandbox.company, PERIODS)[stream]
     assert keys_of(stream, outcome.records(stream)) == keys
+
+
+@pytest.mark.parametrize("stream", KEYS)
+def test_records_can_be_had_without_messages(
+    sandbox: Sandbox, stream: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tap = TapBetterData(config=config_for(sandbox))
+    read = tap.streams[stream]
+    assert isinstance(read, BetterDataStream)
+    records = list(read.get_records(None))
+    tap.run.finish()
+    keys = expected_keys(sandbox.company, PERIODS)[stream]
+    assert keys_of(stream, records) == keys
+    assert not capsys.readouterr().out
 
 
 def test_no_stream_selected_costs_nothing(tap: Runner, sandbox: Sandbox) -> None:

@@ -185,6 +185,13 @@ class BetterDataStream(ApiStream):
                 self.bookmark_page(page)
 
     @override
+    def get_records(self, context: Context | None) -> Iterator[Row]:
+        """Read the stream, record by record, for whoever wants no messages."""
+        del context
+        for batch in self.batches():
+            yield from batch
+
+    @override
     def _sync_records(
         self,
         context: Context | None = None,  # noqa: ARG002
