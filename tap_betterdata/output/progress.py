@@ -116,7 +116,8 @@ class Progress:
             to_do = 0 if of is None else max(of - most, 0)
             self._lists[what] = _List(most, to_do, total)
         if self._tally and self._is_due(max(self._said, self._started)):
-            self._logger.info("%s.", self.line())
+            _, _, where = what.partition(", ")
+            self._logger.info("%s%s.", self.line(), where and f" · now at {where}")
 
     def sum_up(self, tallies: Iterable[Tally]) -> None:
         """Say what each stream cost."""

@@ -115,6 +115,19 @@ def test_what_is_not_known_is_not_said(
     assert caplog.messages == ["inventory: 0 rows · 3 requests."]
 
 
+def test_the_list_that_is_read_is_named(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    said = made()
+    said.watch(Stream())
+    clock.now += LINE_EVERY
+    said.step("inventory, location loc_2", done=3, of=None, total=None)
+    assert caplog.messages == [
+        "inventory: 0 rows · 3 requests · now at location loc_2."
+    ]
+
+
 # The line
 
 
