@@ -284,6 +284,9 @@ class PagedStream(PartitionedStream):
         """Hand out what a reader reads, and note how far it is."""
         order = SORTED if isinstance(reader, SortedList) else UNSORTED
         state = self.list_state(partition)
+        if order == UNSORTED:
+            # No run can go on where an order is missing, not even if this one fails.
+            state.note(order, None, None)
         try:
             for batch in batches:
                 yield RowsPage(
