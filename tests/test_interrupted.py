@@ -354,3 +354,18 @@ def test_a_failure_halfway_costs_little(tap: Runner, sandbox: Sandbox) -> None:
     second = tap(config, catalog=INVENTORY, state=state_of(first)).check()
     assert len(ids(first) | ids(second)) == ITEMS
     assert len(sandbox.requests) <= 1.1 * PAGES
+
+
+def test_no_run_goes_on_in_an_order_that_turned_out_to_be_none(tap: Runner) -> None:
+    with Sandbox(items=600, locations=1) as sandbox:
+        config = config_for(sandbox, page_size=20, concurrency=1, max_retries=0)
+        # The newest rows, two pages of the oldest, and then none of them in order.
+        sandbox.faults.add(400, nth=4, path="/inventory")
+        sandbox.faults.add(500, nth=5, path="/inventory")
+        first = tap(config, catalog=INVENTORY)
+        assert "500" in first.failure
+        assert any("refuses to sort" in line for line in first.lines("WARNING"))
+        state = state_of(first)
+        assert state is not None
+        assert "checkpoint" not in state["bookmarks"]["inventory"]
+        assert len(ids(tap(config, catalog=INVENTORY, state=state).check())) == 600

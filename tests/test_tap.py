@@ -619,6 +619,21 @@ def test_what_one_list_finds_out_is_known_to_the_others(tap: Runner) -> None:
         }
 
 
+def test_a_location_that_is_refused_finds_nothing_out(tap: Runner) -> None:
+    refused = "loc_001,loc_003"
+    with Sandbox(
+        items=800, locations=8, sort="reject", forbidden_locations=refused, latency_ms=9
+    ) as sandbox:
+        config = config_for(sandbox, location_ids=sandbox.company.location_ids)
+        outcome = tap(config, catalog=catalog_of("inventory"))
+        assert "loc_001" in outcome.failure
+        (said,) = outcome.lines("WARNING")
+        assert "refuses to sort" in said
+        # The first one that is not refused is asked once for an order.
+        sorts = [r for r in sandbox.requests if "sortBy" in r.params]
+        assert [r.params["locationId"] for r in sorts] == ["loc_001", "loc_002"]
+
+
 def test_an_empty_location_costs_one_request(tap: Runner) -> None:
     with Sandbox(items=1, locations=2) as sandbox:
         config = config_for(sandbox, location_ids=["loc_002"])

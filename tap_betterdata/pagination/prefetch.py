@@ -65,7 +65,8 @@ class Prefetch(Generic[A, R]):
         first = self._under_way.popleft()
         if abort is not None:
             wait([first, abort], return_when=FIRST_COMPLETED)
-            if abort.done():
+            # What has come is of use whatever went wrong since.
+            if not first.done():
                 abort.result()
         return first.result()
 
@@ -77,15 +78,15 @@ class Prefetch(Generic[A, R]):
         return begun
 
 
-def take_all(items: Iterator[R]) -> Iterator[R]:
-    """Take all items now, and hand them out later.
+def take(items: Iterator[R], most: int) -> Iterator[R]:
+    """Take so many items now, and hand them out later, before those that are left.
 
     What is raised meanwhile is raised when it is its turn.
     """
     taken = deque[R]()
     failure: Exception | None = None
     try:
-        taken.extend(items)
+        taken.extend(islice(items, most))
     except Exception as error:  # noqa: BLE001 - raised below
         failure = error
 
@@ -94,5 +95,6 @@ def take_all(items: Iterator[R]) -> Iterator[R]:
             yield taken.popleft()
         if failure is not None:
             raise failure
+        yield from items
 
     return hand_out()

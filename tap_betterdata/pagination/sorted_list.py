@@ -255,11 +255,12 @@ class SortedList:
         sequential = until is not None or self.prefetcher.executor is None
         ahead: Prefetch[int, Page] | None = None
         first_newest = previous = None
+        barren = total = 0
         try:
             while number > 0:
                 page = self._request("asc", number, ahead)
                 keys, stamps = self._check(page, reading)
-                total = page.total or 0
+                total_before, total = total, page.total or 0
                 is_filled = total >= number * self.size
                 if is_filled and reading and number == count_pages(left, self.size):
                     self._check_last(stamps, reading)
@@ -286,7 +287,10 @@ class SortedList:
                 yield Batch(rows[::-1], checkpoint, self.bookmark)
                 if is_safe and until is not None and stamps[0] <= until:
                     return
-                self._check_repetition()
+                # What goes away meanwhile draws rows that came before nearer.
+                is_fruitful = again < len(keys) or total < total_before
+                barren = 0 if is_fruitful else barren + 1
+                self._check_repetition(barren)
                 number -= 1
                 previous = stamps[0]
                 first_newest = first_newest or stamps[-1]
@@ -404,9 +408,10 @@ class SortedList:
                 raise NotSortedError(msg)
             newest = self._check_newest(self._request("desc", 1))
 
-    def _check_repetition(self) -> None:
-        """Check that what is asked for still brings something."""
-        filled = count_pages(len(self.sent.keys), self.size)
-        if self.requests - self.extra > 2 * filled + MOST_BARREN:
+    def _check_repetition(self, barren: int) -> None:
+        """Check that pages in a row that bring nothing new come to an end."""
+        most = count_pages(len(self.sent.keys), self.size) + MOST_BARREN
+        # What is read again came before, and has a bound of its own.
+        if self._allowance is None and barren > most:
             msg = "gives the same rows on page after page"
             raise NotSortedError(msg)

@@ -26,7 +26,7 @@ from tap_betterdata.pagination.page import (
 )
 from tap_betterdata.pagination.paging import PageLimit, Paging
 from tap_betterdata.pagination.plain_list import PlainList
-from tap_betterdata.pagination.prefetch import Prefetcher, take_all
+from tap_betterdata.pagination.prefetch import Prefetcher, take
 from tap_betterdata.pagination.sorted_list import SortedList
 from tap_betterdata.state.bookmarks import SORTED, UNSORTED, Bookmarks
 from tap_betterdata.state.lists import ListState
@@ -44,6 +44,8 @@ Reader = SortedList | PlainList
 Begun = tuple[Reader, Iterator[Batch]]
 # Of a list that is read before its turn; several of them are kept in memory.
 FEW_PAGES = 5
+# It may have to be read twice, and its total may lie or be missing.
+MOST_TAKEN = 3 * FEW_PAGES
 
 
 class FirstPage(NamedTuple):
@@ -220,7 +222,7 @@ class PagedStream(PartitionedStream):
         else:
             begun = self._read_plain(partition, first)
         reader, batches = begun
-        return (reader, take_all(batches)) if is_taken else begun
+        return (reader, take(batches, MOST_TAKEN)) if is_taken else begun
 
     @override
     def pages_from(self, partition: Partition, begun: Begun) -> Iterator[RowsPage]:
@@ -282,6 +284,9 @@ class PagedStream(PartitionedStream):
         """Hand out what a reader reads, and note how far it is."""
         order = SORTED if isinstance(reader, SortedList) else UNSORTED
         state = self.list_state(partition)
+        if order == UNSORTED:
+            # No run can go on where an order is missing, not even if this one fails.
+            state.note(order, None, None)
         try:
             for batch in batches:
                 yield RowsPage(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import partial
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from tap_betterdata.api.errors import RefusedError
 from tap_betterdata.streams.base import BetterDataStream
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Container, Hashable, Iterable, Iterator
 
     from tap_betterdata.streams.base import Partition, RowsPage
 
@@ -35,18 +34,13 @@ class PartitionedStream(BetterDataStream):
     def pages_of(self, partitions: Iterable[Partition]) -> Iterator[RowsPage]:
         """Read one partition after the other; one that is refused costs no other.
 
-        What the first one finds out of the server is known to the others. From then on
-        they are begun while those before them are still being read, so that many small
-        ones don't cost a few round trips each.
+        What the first one that is not refused finds out of the server is known to the
+        others. From then on they are begun while those before them are still being
+        read, so that many small ones don't cost a few round trips each.
         """
         refused: set[Hashable] = set()
         wanted = (p for p in partitions if self.scope_of(p) not in refused)
-        is_ahead = self.prefetcher.executor is not None
-        parts = chain(
-            map(partial(self._begin, is_ahead=False), islice(wanted, 1)),
-            self.prefetcher.ahead(partial(self._begin, is_ahead=is_ahead), wanted),
-        )
-        for partition, begun in parts:
+        for partition, begun in self._begin_each(wanted, refused):
             scope = self.scope_of(partition)
             if scope in refused:
                 # It was on its way already. What follows a gap must not hide it.
@@ -60,6 +54,17 @@ class PartitionedStream(BetterDataStream):
                 refused.add(scope)
                 if error.whole_endpoint:
                     return
+
+    def _begin_each(
+        self, wanted: Iterator[Partition], refused: Container[Hashable]
+    ) -> Iterator[tuple[Partition, Any]]:
+        for partition in wanted:
+            yield self._begin(partition, is_ahead=False)
+            if self.scope_of(partition) not in refused:
+                break
+        is_ahead = self.prefetcher.executor is not None
+        begin = partial(self._begin, is_ahead=is_ahead)
+        yield from self.prefetcher.ahead(begin, wanted)
 
     def _begin(self, partition: Partition, *, is_ahead: bool) -> tuple[Partition, Any]:
         """Begin, or return the refusal: it is raised when it is its turn."""

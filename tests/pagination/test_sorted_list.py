@@ -559,6 +559,20 @@ def test_a_purge_is_no_lie() -> None:
         assert not target.missing()
 
 
+@pytest.mark.parametrize(
+    ("kind", "rows", "begin"),
+    [("delete", 3, 5), ("delete", 2, 5), ("update", 2, 5), ("update", 3, 50)],
+)
+def test_what_keeps_pace_with_the_reader_is_no_lie(
+    kind: str, rows: int, begin: int
+) -> None:
+    # At the old end, without a pause: page after page holds what came before.
+    changes = [Change(n, kind, 0, rows=rows) for n in range(begin, 999)]
+    target = Target(Server(ages(300), size=3, changes=changes))
+    assert not target.run().doubts
+    assert not target.overdue()
+
+
 def test_the_newest_page_goes_away() -> None:
     server = Server(ages(30), changes=[Change(7, "delete", 0.9, rows=3)], cut=5)
     target = Target(server)
