@@ -604,6 +604,18 @@ def test_small_lists_are_read_beside_each_other(
         assert third[1] < second[-1]
 
 
+def test_an_error_ends_what_others_have_begun(tap: Runner) -> None:
+    options = {"items": 4000, "products_per_location": 500, "latency_ms": 50}
+    with Sandbox(locations=8, **options) as sandbox:
+        ids = sandbox.company.location_ids
+        sandbox.faults.add(500, path=INVENTORY, location=ids[1], times=None)
+        config = config_for(sandbox, location_ids=ids, max_retries=0)
+        # The other stream keeps the run going.
+        assert tap(config, catalog=catalog_of("inventory", "inventory_atp")).failure
+        # The first list, the error, and a page or two of each of six others.
+        assert asked(sandbox)[INVENTORY] <= 6 + 1 + 2 * 6
+
+
 def test_what_one_list_finds_out_is_known_to_the_others(tap: Runner) -> None:
     # The first one has a row alone, which shows nothing of an order.
     with Sandbox(items=500, locations=5, sort="ignore") as sandbox:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor, Future
+    from threading import Event
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -78,15 +79,19 @@ class Prefetch(Generic[A, R]):
         return begun
 
 
-def take(items: Iterator[R], most: int) -> Iterator[R]:
+def take(items: Iterator[R], most: int, is_over: Event) -> Iterator[R]:
     """Take so many items now, and hand them out later, before those that are left.
 
-    What is raised meanwhile is raised when it is its turn.
+    What is raised meanwhile is raised when it is its turn. No more are taken once it
+    `is_over` for the one that they are for.
     """
     taken = deque[R]()
     failure: Exception | None = None
     try:
-        taken.extend(islice(items, most))
+        for item in islice(items, most):
+            taken.append(item)
+            if is_over.is_set():
+                break
     except Exception as error:  # noqa: BLE001 - raised below
         failure = error
 

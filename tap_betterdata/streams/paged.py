@@ -88,6 +88,7 @@ class PagedStream(PartitionedStream):
         # sorted, not which ones, and gives more than one largest limit.
         self._sorts: bool | None = None
         self._proof = threading.Event()
+        self._is_over = threading.Event()
         self._lists: dict[Hashable, ListState] = {}
 
     def partitions_to_read(self) -> list[Partition]:
@@ -122,7 +123,12 @@ class PagedStream(PartitionedStream):
         self.run.progress.expect(len(partitions))
         # Here: other threads read the lists, and bookmarks move meanwhile.
         self._lists = {_key(part): self.read_state(part) for part in partitions}
-        return self.pages_of(partitions)
+        self._is_over = threading.Event()
+        try:
+            yield from self.pages_of(partitions)
+        finally:
+            # An error, or enough: what other threads read is for nobody then.
+            self._is_over.set()
 
     # How a page is asked for
 
@@ -222,7 +228,7 @@ class PagedStream(PartitionedStream):
         else:
             begun = self._read_plain(partition, first)
         reader, batches = begun
-        return (reader, take(batches, MOST_TAKEN)) if is_taken else begun
+        return (reader, take(batches, MOST_TAKEN, self._is_over)) if is_taken else begun
 
     @override
     def pages_from(self, partition: Partition, begun: Begun) -> Iterator[RowsPage]:

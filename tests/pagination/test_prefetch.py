@@ -60,7 +60,7 @@ def test_what_is_under_way_at_the_end_is_not_waited_for() -> None:
 
 def test_no_more_is_taken_than_is_said() -> None:
     items = count()
-    taken = take(items, 3)
+    taken = take(items, 3, Event())
     assert next(items) == 3
     assert [next(taken) for _ in range(4)] == [0, 1, 2, 4]
 
@@ -71,7 +71,22 @@ def test_what_goes_wrong_is_raised_when_it_is_its_turn(most: int) -> None:
         yield from (0, 1)
         raise EndError
 
-    taken = take(items(), most)
+    taken = take(items(), most, Event())
     assert [next(taken), next(taken)] == [0, 1]
     with pytest.raises(EndError):
         next(taken)
+
+
+def test_nothing_more_is_taken_once_it_is_over() -> None:
+    is_over = Event()
+    taken = []
+
+    def items() -> Iterator[int]:
+        for number in range(9):
+            taken.append(number)
+            if number == 3:
+                is_over.set()
+            yield number
+
+    take(items(), 9, is_over)
+    assert taken == [0, 1, 2, 3]
