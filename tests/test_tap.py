@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_betterdata.sandbox import Sandbox
+from tap_betterdata.streams.paged import MOST_TAKEN
 from tests.e2e.truth import ALL_KEYS, KEYS, expected_keys, keys_of
 from tests.running import (
     PERIODS,
@@ -602,6 +603,20 @@ def test_small_lists_are_read_beside_each_other(
         # What the first list finds out is known before another is begun.
         assert first[-1] < second[0]
         assert third[1] < second[-1]
+
+
+def test_a_list_that_does_not_say_how_long_it_is_is_not_kept_whole(tap: Runner) -> None:
+    options = {"items": 15_000, "products_per_location": 5000, "latency_ms": 5}
+    with Sandbox(locations=3, **options) as sandbox:
+        ids = sandbox.company.location_ids
+        sandbox.faults.add("no_total", path=ATP, times=None)
+        config = config_for(sandbox, location_ids=ids, on_inexact="warn")
+        outcome = tap(config, catalog=catalog_of("inventory_atp")).check()
+        assert len(outcome.records("inventory_atp")) == 15_000
+        asked_for = [request.params["locationId"] for request in sandbox.requests]
+        before = asked_for[: -asked_for[::-1].index(ids[1])]
+        # Some more are asked for as soon as it is its turn.
+        assert before.count(ids[2]) <= MOST_TAKEN < 25
 
 
 def test_an_error_ends_what_others_have_begun(tap: Runner) -> None:

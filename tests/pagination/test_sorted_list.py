@@ -545,10 +545,12 @@ def test_a_list_that_is_empty_when_a_run_goes_on() -> None:
 
 def test_a_change_of_all_that_is_old_is_no_lie() -> None:
     # The pages that come then have come before, as many as were read.
-    server = Server(ages(900), changes=[Change(100, "update", 0, rows=100)])
-    target = Target(server)
-    assert not target.run().doubts
-    assert not target.missing()
+    once = [Change(100, "update", 0, rows=100)]
+    twice = [Change(50, "update", 0, rows=140), Change(99, "update", 0, rows=150)]
+    for changes in (once, twice):
+        target = Target(Server(ages(900), changes=changes))
+        assert not target.run().doubts
+        assert not target.missing()
 
 
 def test_a_purge_is_no_lie() -> None:
