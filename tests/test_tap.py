@@ -614,9 +614,9 @@ def test_a_list_that_does_not_say_how_long_it_is_is_not_kept_whole(tap: Runner) 
         outcome = tap(config, catalog=catalog_of("inventory_atp")).check()
         assert len(outcome.records("inventory_atp")) == 15_000
         asked_for = [request.params["locationId"] for request in sandbox.requests]
-        before = asked_for[: -asked_for[::-1].index(ids[1])]
+        before = asked_for[: len(asked_for) - asked_for[::-1].index(ids[1])]
         # Some more are asked for as soon as it is its turn.
-        assert before.count(ids[2]) <= MOST_TAKEN < 25
+        assert before.count(ids[2]) <= MOST_TAKEN
 
 
 def test_an_error_ends_what_others_have_begun(tap: Runner) -> None:
