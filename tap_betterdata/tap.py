@@ -29,7 +29,7 @@ from tap_betterdata.inputs import (
 )
 from tap_betterdata.output.command import LineCommand, guard_log
 from tap_betterdata.output.writer import LineWriter
-from tap_betterdata.setting_faults import unknown_names
+from tap_betterdata.setting_faults import describe_unknown
 from tap_betterdata.settings import (
     SCHEMA,
     analytics_window,
@@ -113,7 +113,7 @@ class TapBetterData(Tap):
         hide([str(settings.get("api_key", ""))])
         guard_log()
         if validate_config:
-            for line in unknown_names(
+            for line in describe_unknown(
                 settings, schema, with_variables=parse_env_config
             ):
                 self.logger.warning("%s", line)

@@ -93,7 +93,7 @@ class Progress:
             # Others may have been read to find that out.
             self._expected, self._lists = lists, {}
 
-    def begin(self, what: str, requests: int) -> None:
+    def announce(self, what: str, requests: int) -> None:
         """Say how long so many requests must take, if that is worth a line."""
         seconds = self._rate_limiter().seconds_for(requests)
         if seconds >= WORTH_SAYING and self._is_due(self._said):

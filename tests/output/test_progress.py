@@ -80,7 +80,7 @@ def test_a_line_each_half_minute_at_most(
     for second in range(100):
         clock.now = 1000.0 + second
         said.step("inventory", done=second, of=100, total=100)
-        said.begin("inventory", 0)
+        said.announce("inventory", 0)
     assert caplog.messages == [
         "inventory: 0 of 100 rows · 1 min to go · 30/100 requests.",
         "inventory: 0 of 100 rows · 40 s to go · 60/100 requests.",
@@ -96,7 +96,7 @@ def test_long_work_is_announced_and_counts_as_a_line(
     said = made(limiter(per_minute=10))
     said.watch(Stream())
     for what in ("loc_001", "loc_002"):
-        said.begin(what, 100)
+        said.announce(what, 100)
     clock.now += 29
     said.step("loc_001", done=1, of=100, total=None)
     assert caplog.messages == [
