@@ -221,10 +221,11 @@ class TapBetterData(Tap):
     def check_key(self) -> str:
         """Ask for the smallest page there is, and say in a line that the key works."""
         inventory = _KeyTest(self, self.run)
-        places = self.run.locations.configured
-        page = inventory.read_page({"locationId": places[0]} if places else {}, 1, 1)
+        partition = inventory.partitions_to_read()[0]
+        page = inventory.read_page(partition, 1, 1)
         shown = "stock items" if page.total is None else f"{page.total} stock items"
-        where = f" in location {places[0]}" if places else ""
+        location = partition.get("locationId")
+        where = f" in location {location}" if location else ""
         return f"The key works: {self.run.connection.api_url} shows {shown}{where}."
 
     @classmethod

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tap_betterdata.streams.base import Partition
 
 # Of locations that can't be asked for.
-MOST_NAMED = 10
+_MOST_NAMED = 10
 
 
 class LocatedStream(PartitionedStream):
@@ -50,7 +50,7 @@ class LocatedStream(PartitionedStream):
             )
             self.record_gap(IncompleteRunError(msg, locations.failure.kind))
         if locations.unusable:
-            named = name_some(sorted(locations.unusable), MOST_NAMED)
+            named = name_some(sorted(locations.unusable), _MOST_NAMED)
             msg = (
                 f"{self.name}: no text that can be sent, so not asked for: the "
                 f"inventory shows items of location {redact(named)}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 # Of failures, in the last line of a run.
-MOST_NAMED = 10
+_MOST_NAMED = 10
 
 
 class RunContext:
@@ -84,4 +84,4 @@ def _sum_up(failures: list[TapError]) -> IncompleteRunError:
         failures, key=lambda e: (not e.ends_run, isinstance(e, RefusedError))
     )
     lines = [str(error) for error in ordered]
-    return IncompleteRunError(name_some(lines, MOST_NAMED, "; "), ordered[0].kind)
+    return IncompleteRunError(name_some(lines, _MOST_NAMED, "; "), ordered[0].kind)
