@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in words, and what to write instead."""
+"""What settings take, what is wrong with one, and what to write instead: in words."""
 
 from __future__ import annotations
 

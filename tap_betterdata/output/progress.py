@@ -88,7 +88,7 @@ class Progress:
                 self._terminal.keep(f"{tally.name}: {did} · {duration(tally.seconds)}")
 
     def expect(self, lists: int) -> None:
-        """Begin with the lists that the stream consists of: so many."""
+        """Say of how many lists the stream consists; none of them is begun."""
         with self._lock:
             # Others may have been read to find that out.
             self._expected, self._lists = lists, {}
