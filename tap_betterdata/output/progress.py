@@ -67,7 +67,7 @@ class Progress:
 
     # Stream by stream
 
-    def watch(self, tally: Tally) -> None:
+    def begin_stream(self, tally: Tally) -> None:
         """Begin with a stream."""
         with self._lock:
             self._expected, self._lists = 0, {}
@@ -76,7 +76,7 @@ class Progress:
         if self._terminal is None:
             self._terminal = _open_terminal(self.line)
 
-    def end(self) -> None:
+    def end_stream(self) -> None:
         """End the stream that was begun with, and note what it took."""
         tally = self._tally
         if tally is not None:

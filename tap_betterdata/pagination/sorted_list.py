@@ -136,13 +136,13 @@ class SortedList:
         self.requests += first is not None
         if self.checkpoint is not None:
             settled, left = self.checkpoint
-            self.sent.begin(settled)
+            self.sent.settle(settled)
             if self.bookmark is None:
                 # What came can't be counted.
                 newest = self._check_newest(first or self._request("desc", 1))
                 self._check_newest_end(newest)
             yield from self._go_down(left, settled, self.bookmark)
-            # What has moved since that page came is to be there after a first run.
+            # `first` is old by now: the newest page is asked for anew, for what moved.
             self.bookmark, self.checkpoint, first = settled, None, None
         is_whole = self.bookmark is None
         is_first = not self.sent.keys
@@ -208,7 +208,7 @@ class SortedList:
             return reading
         if self.is_full_table:
             reading.see(reading.keys, reading.stamps)
-        self.sent.begin(reading.settled)
+        self.sent.settle(reading.settled)
         self._readings.append(reading)
         rows = self._unsent(first, reading.keys, reading.stamps, until)
         if reading.is_one_answer:

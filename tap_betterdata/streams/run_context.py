@@ -57,12 +57,12 @@ class RunContext:
     def begin_stream(self, stream: Tally) -> None:
         """Say that a stream begins."""
         self._failures_before = len(self.failures)
-        self.progress.watch(stream)
+        self.progress.begin_stream(stream)
         self.writer.begin_stream(stream.name)
 
     def end_stream(self) -> None:
         """Say that a stream has ended, and what went wrong since it began."""
-        self.progress.end()
+        self.progress.end_stream()
         failures = self.failures[self._failures_before :]
         self.writer.end_stream(_sum_up(failures) if failures else None)
 
