@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in words, and what to write instead."""
+"""What settings take, what is wrong with one, and what to write instead: in words."""
 
 from __future__ import annotations
 
@@ -118,23 +118,23 @@ def _takes(schema: Mapping[str, Any], *, is_quoted: bool) -> str:
     return WORDS.get(schema.get("pattern", ""), of_kind)
 
 
-def unknown_names(
+def describe_unknown(
     config: Iterable[str], schema: Mapping[str, Any], *, with_variables: bool = False
 ) -> Iterator[str]:
-    """Yield warnings: settings and variables that are none, and what was meant."""
+    """Yield lines on settings and variables that are none, and what was meant."""
     settings = schema["properties"]
     # Those with an underscore are Meltano's own.
-    yield from _warn_of([n for n in config if not n.startswith("_")], settings)
+    yield from _describe([n for n in config if not n.startswith("_")], settings)
     if with_variables:
         known = {variable_of(name) for name in (*settings, "loglevel")}
         # Meltano sets one for each part of a setting that is an object, too.
         objects = [name for name in settings if "object" in settings[name]["type"]]
         others = tuple(f"{variable_of(name)}_" for name in ("", *objects))
         ours = [n for n in os.environ if n.startswith(PREFIX)]
-        yield from _warn_of([n for n in ours if not n.startswith(others)], known)
+        yield from _describe([n for n in ours if not n.startswith(others)], known)
 
 
-def _warn_of(given: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+def _describe(given: Iterable[str], known: Iterable[str]) -> Iterator[str]:
     names = [name for name in given if name not in known]
     if names:
         # To look for what was meant takes a while.

@@ -29,7 +29,7 @@ from tap_betterdata.inputs import (
 )
 from tap_betterdata.output.command import LineCommand, guard_log
 from tap_betterdata.output.writer import LineWriter
-from tap_betterdata.setting_faults import unknown_names
+from tap_betterdata.setting_faults import describe_unknown
 from tap_betterdata.settings import (
     SCHEMA,
     analytics_window,
@@ -113,7 +113,7 @@ class TapBetterData(Tap):
         hide([str(settings.get("api_key", ""))])
         guard_log()
         if validate_config:
-            for line in unknown_names(
+            for line in describe_unknown(
                 settings, schema, with_variables=parse_env_config
             ):
                 self.logger.warning("%s", line)
@@ -221,10 +221,11 @@ class TapBetterData(Tap):
     def check_key(self) -> str:
         """Ask for the smallest page there is, and say in a line that the key works."""
         inventory = _KeyTest(self, self.run)
-        places = self.run.locations.configured
-        page = inventory.read_page({"locationId": places[0]} if places else {}, 1, 1)
+        partition = inventory.partitions_to_read()[0]
+        page = inventory.read_page(partition, 1, 1)
         shown = "stock items" if page.total is None else f"{page.total} stock items"
-        where = f" in location {places[0]}" if places else ""
+        location = partition.get("locationId")
+        where = f" in location {location}" if location else ""
         return f"The key works: {self.run.connection.api_url} shows {shown}{where}."
 
     @classmethod

@@ -21,7 +21,7 @@ from tap_betterdata.api.errors import IncompleteRunError, OutputError, TapError
 from tap_betterdata.compat import override
 from tap_betterdata.inputs import read_json, read_object, variable_of
 from tap_betterdata.output.command import SafeFormatter, log_failure, prepare
-from tap_betterdata.setting_faults import unknown_names
+from tap_betterdata.setting_faults import describe_unknown
 from tap_betterdata.tap import TapBetterData
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _read_config(path: str) -> dict[str, Any]:
     """Read the settings, without those that are Singer's."""
     config = read_object("--config", path)
     known = settings_schema()
-    for line in unknown_names(config, known):
+    for line in describe_unknown(config, known):
         LOGGER.warning("%s", line)
     return {name: config[name] for name in config if name in known["properties"]}
 

@@ -26,7 +26,7 @@ class MalformedResponseError(ValueError):
     """A response with status 200 that is not what the API promises."""
 
 
-def read_object(content: bytes) -> dict[str, Any]:
+def parse_object(content: bytes) -> dict[str, Any]:
     """Read the body of an answer that must be a JSON object, and no error's.
 
     Raises:
@@ -47,7 +47,7 @@ def read_object(content: bytes) -> dict[str, Any]:
     return body
 
 
-def read_page(
+def parse_page(
     content: bytes, *, records_key: str, paging: Paging, number: int, date: datetime
 ) -> Page:
     """Read a page from the body of an answer.
@@ -55,7 +55,7 @@ def read_page(
     Raises:
         MalformedResponseError: If it has no list of objects, or an unreadable total.
     """
-    body = read_object(content)
+    body = parse_object(content)
     rows = _rows(body, records_key)
     try:
         total = paging.total(body)

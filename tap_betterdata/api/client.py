@@ -20,7 +20,7 @@ from tap_betterdata.api.answers import (
     MalformedResponseError,
     error_code,
     error_text,
-    read_object,
+    parse_object,
 )
 from tap_betterdata.api.decoding import decode
 from tap_betterdata.api.errors import (
@@ -113,7 +113,7 @@ class ApiStream(RESTStream[int]):
         """Ask an endpoint that answers with an object, which holds another one."""
 
         def read(response: requests.Response) -> dict[str, Any]:
-            body = read_object(response.content)
+            body = parse_object(response.content)
             if not body.get(holds) or not isinstance(body[holds], dict):
                 msg = f"no {holds}"
                 raise MalformedResponseError(msg)

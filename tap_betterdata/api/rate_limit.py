@@ -144,7 +144,8 @@ class _Server:
                 seconds = min(seconds, self._minute)
                 why = " with X-RateLimit-Remaining left"
         if not seconds and fresh:
-            # Draw lots below a ceiling that doubles with each refusal in a row.
+            # Draw lots below a ceiling: a second, which doubles with each refusal in a
+            # row, a minute at most. Six times reach it; endless ones would overflow.
             ceiling = self._minute * min(1.0, 2.0 ** min(self._refusals - 1, 6) / 60)
             seconds, why = random.uniform(0.0, ceiling), ""  # noqa: S311 - no secret
         if not seconds:

@@ -1,4 +1,4 @@
-"""The command line: an end that went wrong is one line, not a traceback."""
+"""The command line: a log without secrets, and an end in one line, no traceback."""
 
 from __future__ import annotations
 

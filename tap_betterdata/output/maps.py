@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.mapper import StreamMap
 
-    from tap_betterdata.output.rows import Row
+    from tap_betterdata.api.answers import Row
 
 
 def map_records(

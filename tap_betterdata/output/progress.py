@@ -67,7 +67,7 @@ class Progress:
 
     # Stream by stream
 
-    def watch(self, tally: Tally) -> None:
+    def begin_stream(self, tally: Tally) -> None:
         """Begin with a stream."""
         with self._lock:
             self._expected, self._lists = 0, {}
@@ -76,7 +76,7 @@ class Progress:
         if self._terminal is None:
             self._terminal = _open_terminal(self.line)
 
-    def end(self) -> None:
+    def end_stream(self) -> None:
         """End the stream that was begun with, and note what it took."""
         tally = self._tally
         if tally is not None:
@@ -88,12 +88,12 @@ class Progress:
                 self._terminal.keep(f"{tally.name}: {did} · {duration(tally.seconds)}")
 
     def expect(self, lists: int) -> None:
-        """Begin with the lists that the stream consists of: so many."""
+        """Say of how many lists the stream consists; none of them is begun."""
         with self._lock:
             # Others may have been read to find that out.
             self._expected, self._lists = lists, {}
 
-    def begin(self, what: str, requests: int) -> None:
+    def announce(self, what: str, requests: int) -> None:
         """Say how long so many requests must take, if that is worth a line."""
         seconds = self._rate_limiter().seconds_for(requests)
         if seconds >= WORTH_SAYING and self._is_due(self._said):

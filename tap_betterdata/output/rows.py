@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-Row = dict[str, Any]
+    from tap_betterdata.api.answers import Row
 
 # Of fields that the schema doesn't know, in warnings, and of a name or value.
-MOST_NAMED = 20
+_MOST_NAMED = 20
 MAX_NAME = 60
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -228,7 +228,7 @@ class RowReader:
     def _leave_out(self, path: str) -> None:
         """Note a field that is left out, unless the catalog wants that."""
         if (
-            len(self._unknown) < MOST_NAMED
+            len(self._unknown) < _MOST_NAMED
             and path not in self._unknown
             and path not in self._deselected
         ):
@@ -237,7 +237,7 @@ class RowReader:
     def _name_unknown(self) -> None:
         """Warn of fields that were left out, and were not named yet."""
         named = [redact(path, limit=MAX_NAME) for path in self._unnamed]
-        said = name_some(named, MOST_NAMED - len(self._unknown))
+        said = name_some(named, _MOST_NAMED - len(self._unknown))
         self._unknown.update(self._unnamed)
         self._unnamed.clear()
         self._logger.warning(
@@ -245,7 +245,7 @@ class RowReader:
             "left out%s.",
             self._stream,
             said,
-            "" if len(self._unknown) < MOST_NAMED else ", and no others are named",
+            "" if len(self._unknown) < _MOST_NAMED else ", and no others are named",
         )
 
 

@@ -82,7 +82,7 @@ class SentRows:
         self._settled: datetime | None = None
         self._versions = KeySet()
 
-    def begin(self, settled: datetime) -> None:
+    def settle(self, settled: datetime) -> None:
         """Say from when on rows may change; the first moment counts."""
         self._settled = self._settled or settled
 

@@ -1,4 +1,4 @@
-"""What a list is read from: its pages, one request each."""
+"""What readers of lists take, pages, and hand out: rows, and how far the list is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+# Only `Fields` looks into one.
 Row = Any
 
 # What a row without a time stamp counts as; it is the oldest of all.

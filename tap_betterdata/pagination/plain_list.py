@@ -64,7 +64,7 @@ class PlainList:
         """Read the list, of which the first page may have been asked for already."""
         self.requests += first is not None
         first = first or self._request(1)
-        self.sent.begin(earlier(first.date, self.lookback))
+        self.sent.settle(earlier(first.date, self.lookback))
         if 0 < len(first.rows) < min(self.size, first.total or 0):
             self.size = len(first.rows)
         rows, _, _ = self._take(first)

@@ -136,13 +136,13 @@ class SortedList:
         self.requests += first is not None
         if self.checkpoint is not None:
             settled, left = self.checkpoint
-            self.sent.begin(settled)
+            self.sent.settle(settled)
             if self.bookmark is None:
                 # What came can't be counted.
                 newest = self._check_newest(first or self._request("desc", 1))
                 self._check_newest_end(newest)
             yield from self._go_down(left, settled, self.bookmark)
-            # What has moved since that page came is to be there after a first run.
+            # `first` is old by now: the newest page is asked for anew, for what moved.
             self.bookmark, self.checkpoint, first = settled, None, None
         is_whole = self.bookmark is None
         is_first = not self.sent.keys
@@ -208,7 +208,7 @@ class SortedList:
             return reading
         if self.is_full_table:
             reading.see(reading.keys, reading.stamps)
-        self.sent.begin(reading.settled)
+        self.sent.settle(reading.settled)
         self._readings.append(reading)
         rows = self._unsent(first, reading.keys, reading.stamps, until)
         if reading.is_one_answer:
@@ -216,7 +216,7 @@ class SortedList:
             yield Batch(rows, bookmark=self.bookmark)
             if not (reading.is_whole or self.proof.is_set()):
                 # One look in a run whether the order is turned if that is asked for.
-                self._check(self._request("asc", 1), None)
+                self._check_oldest(self._request("asc", 1), None)
         else:
             # Rows of one stamp may stand on both sides of the page's end.
             left = reading.total - reading.newer_than(reading.oldest)
@@ -259,7 +259,7 @@ class SortedList:
         try:
             while number > 0:
                 page = self._request("asc", number, ahead)
-                keys, stamps = self._check(page, reading)
+                keys, stamps = self._check_oldest(page, reading)
                 total_before, total = total, page.total or 0
                 is_filled = total >= number * self.size
                 if is_filled and reading and number == count_pages(left, self.size):
@@ -359,7 +359,7 @@ class SortedList:
         before = earlier(page.date, self.lookback)
         return Reading(keys, stamps, total, min([before, *stamps[:1]]), until)
 
-    def _check(
+    def _check_oldest(
         self, page: Page, reading: Reading | None
     ) -> tuple[list[str], list[datetime]]:
         """Return keys and stamps of a page of the oldest rows, if it is in order."""
@@ -397,7 +397,7 @@ class SortedList:
             if not newest.keys:
                 return
             last = self._request("asc", count_pages(newest.total, self.size))
-            _, stamps = self._check(last, None)
+            _, stamps = self._check_oldest(last, None)
             if not last.total or stamps[-1:] >= [newest.oldest]:
                 self.proof.set()
                 return

@@ -57,7 +57,9 @@ class Bookmarks:
         values = [place.get(_VALUE) for place in (self.state, self._place(location))]
         return max(filter(None, values), key=_moment, default=None)
 
-    def reached(self, location: str | None, order: str) -> tuple[datetime | None, bool]:
+    def get_in_order(
+        self, location: str | None, order: str
+    ) -> tuple[datetime | None, bool]:
         """Return a bookmark as `get` does, if a list left it that was read in an order.
 
         Beside it stands whether an older version wrote it, which didn't say the order.

@@ -51,7 +51,7 @@ class ListState:
         self.reached: datetime | None = None
 
     def _until(self, order: str, lookback: timedelta) -> datetime | None:
-        bookmark, is_old = self._bookmarks.reached(self._location, order)
+        bookmark, is_old = self._bookmarks.get_in_order(self._location, order)
         # Older versions noted the newest time stamp that they had seen.
         return earlier(bookmark, lookback) if bookmark and is_old else bookmark
 

@@ -74,8 +74,8 @@ class Locations:
             elif value is not None:
                 self.unusable.add(quote(value))
 
-    def is_gone(self, location: str) -> bool:
-        """Tell whether a location that an endpoint denies is gone; forget it if so.
+    def forget_if_gone(self, location: str) -> bool:
+        """Forget a location that an endpoint denies if it is gone; say whether it is.
 
         The inventory is asked too. One that is set, or was seen in this run, never is.
         """

@@ -1,4 +1,4 @@
-"""The tap's streams, one module for each domain of the API."""
+"""The tap's streams, one module for each endpoint."""
 
 from tap_betterdata.streams.alerts import AlertsConfigStream
 from tap_betterdata.streams.analytics import (

@@ -167,7 +167,7 @@ class BetterDataStream(ApiStream):
 
     # What becomes of it
 
-    def batches(self) -> Iterator[list[Row]]:
+    def record_pages(self) -> Iterator[list[Row]]:
         """Read the stream: records as the schema declares them, a list an answer."""
         if (fatal := self.connection.fatal_error) is not None:
             msg = f"{self.name}: not begun"
@@ -188,8 +188,8 @@ class BetterDataStream(ApiStream):
     def get_records(self, context: Context | None) -> Iterator[Row]:
         """Read the stream, record by record, for whoever wants no messages."""
         del context
-        for batch in self.batches():
-            yield from batch
+        for records in self.record_pages():
+            yield from records
 
     @override
     def _sync_records(
@@ -207,15 +207,15 @@ class BetterDataStream(ApiStream):
         """
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
-                for batch in self.batches():
+                for records in self.record_pages():
                     self._begin_writing()
                     if write_messages:
-                        self._write(batch)
+                        self._write(records)
                     else:
                         # The SDK's batches take them; otherwise it looks at none.
-                        yield from batch
-                    counter.increment(len(batch))
-                    if self.is_dry_run and batch:
+                        yield from records
+                    counter.increment(len(records))
+                    if self.is_dry_run and records:
                         break
                 if self.failure is None:
                     self._begin_writing()
@@ -263,13 +263,13 @@ class BetterDataStream(ApiStream):
             # They may cover rows that are in no file.
             del self.bookmarks
 
-    def _write(self, batch: list[Row]) -> None:
+    def _write(self, records: list[Row]) -> None:
         extracted = datetime.now(tz=UTC)
         for stream_map in self.stream_maps:
-            records = map_records(stream_map, batch, self.name, self.primary_keys)
+            mapped = map_records(stream_map, records, self.name, self.primary_keys)
             self.run.writer.write_records(
                 stream_map.stream_alias,
-                records,
+                mapped,
                 version=self._version,
                 extracted=extracted,
             )
@@ -311,13 +311,13 @@ class BetterDataStream(ApiStream):
 
     @cached_property
     def bookmarks(self) -> Bookmarks:
-        """The stream's bookmarks: a copy, which becomes the state by `checkpoint`."""
+        """The stream's bookmarks: a copy, which becomes the state by `update_state`."""
         return Bookmarks(deepcopy(self.stream_state))
 
     def recall(self, state: Mapping[str, Any]) -> None:
         """Take from the stream's part of an earlier state what others need of it."""
 
-    def checkpoint(self) -> None:
+    def update_state(self) -> None:
         """Make the bookmarks part of the state: what they cover has been written."""
         # In one step: a signal may come at any time, and write the state.
         self.tap.state.setdefault("bookmarks", {})[self.name] = deepcopy(
@@ -326,7 +326,7 @@ class BetterDataStream(ApiStream):
 
     def _write_state(self) -> None:
         self._pace.restart()
-        self.checkpoint()
+        self.update_state()
         self.tap.state_writer.write_state(self.tap.state)
 
     @override

@@ -91,8 +91,8 @@ class InventoryStream(LocatedStream, PagedStream):
         locations = self.run.locations
         # What has changed since the last run shows all locations only if those of
         # before are known.
-        whole = self.read_state({})
-        is_whole = whole.sorted_until is None and whole.plain_until is None
+        state = self.read_state({})
+        is_whole = state.sorted_until is None and state.plain_until is None
         is_enough = is_whole or locations.as_of is not None
         # What fails once is not asked for again for other streams' sake.
         locations.learned = True

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tap_betterdata.streams.base import Partition
 
 # Of locations that can't be asked for.
-MOST_NAMED = 10
+_MOST_NAMED = 10
 
 
 class LocatedStream(PartitionedStream):
@@ -50,7 +50,7 @@ class LocatedStream(PartitionedStream):
             )
             self.record_gap(IncompleteRunError(msg, locations.failure.kind))
         if locations.unusable:
-            named = name_some(sorted(locations.unusable), MOST_NAMED)
+            named = name_some(sorted(locations.unusable), _MOST_NAMED)
             msg = (
                 f"{self.name}: no text that can be sent, so not asked for: the "
                 f"inventory shows items of location {redact(named)}"
@@ -81,7 +81,7 @@ class LocatedStream(PartitionedStream):
     def refuse(self, error: RefusedError, partition: Partition) -> None:
         """A location that is gone from the inventory too is no longer asked for."""
         location = partition.get("locationId", "")
-        if error.not_found and self.run.locations.is_gone(location):
+        if error.not_found and self.run.locations.forget_if_gone(location):
             self.logger.warning("%s. The location is no longer asked for.", error)
         else:
             super().refuse(error, partition)
@@ -105,7 +105,7 @@ class LocatedStream(PartitionedStream):
         self.run.locations.recall(state.get(LOCATIONS, ()), as_of)
 
     @override
-    def checkpoint(self) -> None:
+    def update_state(self) -> None:
         """Keep the locations too: a run that reads what changed sees only some."""
         locations = self.run.locations
         if not locations.configured:
@@ -116,4 +116,4 @@ class LocatedStream(PartitionedStream):
                 # One that is gone must not come back from another stream's state.
                 if LOCATIONS in part:
                     part[LOCATIONS] = known
-        super().checkpoint()
+        super().update_state()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
-from tap_betterdata.api.answers import read_page
+from tap_betterdata.api.answers import parse_page
 from tap_betterdata.api.client import answered_at
 from tap_betterdata.api.errors import BadRequestError, describe_request
 from tap_betterdata.compat import override
@@ -150,7 +150,7 @@ class PagedStream(PartitionedStream):
         """
 
         def read(response: requests.Response) -> Page:
-            page = read_page(
+            page = parse_page(
                 response.content,
                 records_key=self.records_key,
                 paging=self.paging,
@@ -219,7 +219,7 @@ class PagedStream(PartitionedStream):
         is_whole = not (first.is_sorted and state.sorted_until)
         if is_whole:
             where = describe_request(self.name, partition)
-            self.run.progress.begin(where, max(pages - 1, 0))
+            self.run.progress.announce(where, max(pages - 1, 0))
         is_taken = is_ahead and is_whole and pages <= FEW_PAGES
         if first.is_sorted:
             self._say_how_it_begins(partition, state, first.page)

@@ -59,7 +59,7 @@ class PeriodicStream(LocatedStream):
         partitions = [wanted[key] for key in sorted(wanted)]
         total = len(partitions)
         self.least_requests += total
-        self.run.progress.begin(self.name, total)
+        self.run.progress.announce(self.name, total)
         for done, page in enumerate(self.pages_of(partitions), 1):
             self.run.progress.step(self.name, done=done, of=total, total=total)
             yield page

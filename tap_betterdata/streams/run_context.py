@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 # Of failures, in the last line of a run.
-MOST_NAMED = 10
+_MOST_NAMED = 10
 
 
 class RunContext:
@@ -57,12 +57,12 @@ class RunContext:
     def begin_stream(self, stream: Tally) -> None:
         """Say that a stream begins."""
         self._failures_before = len(self.failures)
-        self.progress.watch(stream)
+        self.progress.begin_stream(stream)
         self.writer.begin_stream(stream.name)
 
     def end_stream(self) -> None:
         """Say that a stream has ended, and what went wrong since it began."""
-        self.progress.end()
+        self.progress.end_stream()
         failures = self.failures[self._failures_before :]
         self.writer.end_stream(_sum_up(failures) if failures else None)
 
@@ -84,4 +84,4 @@ def _sum_up(failures: list[TapError]) -> IncompleteRunError:
         failures, key=lambda e: (not e.ends_run, isinstance(e, RefusedError))
     )
     lines = [str(error) for error in ordered]
-    return IncompleteRunError(name_some(lines, MOST_NAMED, "; "), ordered[0].kind)
+    return IncompleteRunError(name_some(lines, _MOST_NAMED, "; "), ordered[0].kind)

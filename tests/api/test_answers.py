@@ -16,8 +16,8 @@ from tap_betterdata.api.answers import (
     check_objects,
     error_code,
     error_text,
-    read_object,
-    read_page,
+    parse_object,
+    parse_page,
 )
 from tap_betterdata.pagination.paging import PageLimit
 
@@ -32,7 +32,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def page_of(body: object, records_key: str = "items") -> Page:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_page(
+    return parse_page(
         content, records_key=records_key, paging=PageLimit(), number=3, date=NOW
     )
 
@@ -87,7 +87,7 @@ def test_a_total_may_be_missing(body: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_no_object_is_malformed(body: bytes, said: str) -> None:
-    for read in (page_of, read_object):
+    for read in (page_of, parse_object):
         with pytest.raises(MalformedResponseError, match=said):
             read(body)
 

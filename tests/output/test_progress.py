@@ -76,11 +76,11 @@ def test_a_line_each_half_minute_at_most(
 ) -> None:
     caplog.set_level("INFO")
     said = made()
-    said.watch(Stream())
+    said.begin_stream(Stream())
     for second in range(100):
         clock.now = 1000.0 + second
         said.step("inventory", done=second, of=100, total=100)
-        said.begin("inventory", 0)
+        said.announce("inventory", 0)
     assert caplog.messages == [
         "inventory: 0 of 100 rows · 1 min to go · 30/100 requests.",
         "inventory: 0 of 100 rows · 40 s to go · 60/100 requests.",
@@ -94,9 +94,9 @@ def test_long_work_is_announced_and_counts_as_a_line(
 ) -> None:
     caplog.set_level("INFO")
     said = made(limiter(per_minute=10))
-    said.watch(Stream())
+    said.begin_stream(Stream())
     for what in ("loc_001", "loc_002"):
-        said.begin(what, 100)
+        said.announce(what, 100)
     clock.now += 29
     said.step("loc_001", done=1, of=100, total=None)
     assert caplog.messages == [
@@ -109,7 +109,7 @@ def test_what_is_not_known_is_not_said(
 ) -> None:
     caplog.set_level("INFO")
     said = made()
-    said.watch(Stream())
+    said.begin_stream(Stream())
     clock.now += LINE_EVERY
     said.step("inventory", done=3, of=None, total=None)
     assert caplog.messages == ["inventory: 0 rows · 3 requests."]
@@ -120,7 +120,7 @@ def test_the_list_that_is_read_is_named(
 ) -> None:
     caplog.set_level("INFO")
     said = made()
-    said.watch(Stream())
+    said.begin_stream(Stream())
     clock.now += LINE_EVERY
     said.step("inventory, location loc_2", done=3, of=None, total=None)
     assert caplog.messages == [
@@ -135,16 +135,16 @@ def test_nothing_is_said_before_the_first_stream_and_after_it() -> None:
     said = made()
     assert line(said) == ""
     stream = Stream()
-    said.watch(stream)
+    said.begin_stream(stream)
     assert line(said) == "inventory: 0 rows · 0 requests"
-    said.end()
+    said.end_stream()
     assert line(said) == ""
 
 
 def test_lists_are_added_up(clock: Clock) -> None:
     said = made()
     stream = Stream(rows=1_500, requests=5)
-    said.watch(stream)
+    said.begin_stream(stream)
     said.step("another", done=1, of=2, total=100)
     said.expect(3)
     said.step("loc_001", done=5, of=20, total=2_000)
@@ -162,7 +162,7 @@ def test_lists_are_added_up(clock: Clock) -> None:
 
 def test_the_wait_is_part_of_the_time_to_go() -> None:
     said = made(limiter(per_minute=10, per_hour=100))
-    said.watch(Stream(rows=1, requests=1))
+    said.begin_stream(Stream(rows=1, requests=1))
     said.step("inventory", done=1, of=12, total=12)
     assert line(said) == (
         "inventory: 1 of 12 rows · 1 min to go · 1/12 requests · left 10/min 100/h"
@@ -171,7 +171,7 @@ def test_the_wait_is_part_of_the_time_to_go() -> None:
 
 def test_parts_of_rows_are_not_counted_against_rows() -> None:
     said = made()
-    said.watch(Stream(rows=30, requests=1, is_flat=True))
+    said.begin_stream(Stream(rows=30, requests=1, is_flat=True))
     said.step("loc_001", done=1, of=1, total=10)
     assert line(said) == "inventory: 30 rows · 1 requests"
 

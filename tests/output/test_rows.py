@@ -14,12 +14,14 @@ from singer_sdk import typing as th
 
 from tap_betterdata.api.decoding import MAX_DIGITS, decode
 from tap_betterdata.api.errors import ValueUnreadableError
-from tap_betterdata.output.rows import Row, RowReader
+from tap_betterdata.output.rows import RowReader
 from tap_betterdata.state.stamps import read_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    from tap_betterdata.api.answers import Row
 
 SCHEMA = th.PropertiesList(
     th.Property("id", th.StringType, required=True),

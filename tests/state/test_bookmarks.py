@@ -83,21 +83,21 @@ def test_a_list_is_reached_in_one_order_alone() -> None:
     early, late = (datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))
     bookmarks.advance("loc_001", KEY, write_stamp(late), SORTED)
     bookmarks.advance("loc_001", KEY, write_stamp(early), SORTED)
-    assert bookmarks.reached("loc_001", SORTED) == (late, False)
-    assert bookmarks.reached("loc_001", UNSORTED) == (None, False)
+    assert bookmarks.get_in_order("loc_001", SORTED) == (late, False)
+    assert bookmarks.get_in_order("loc_001", UNSORTED) == (None, False)
     bookmarks.advance("loc_001", KEY, write_stamp(early), UNSORTED)
-    assert bookmarks.reached("loc_001", UNSORTED) == (early, False)
-    assert bookmarks.reached("loc_001", SORTED) == (None, False)
-    assert bookmarks.reached("loc_002", SORTED) == (None, False)
+    assert bookmarks.get_in_order("loc_001", UNSORTED) == (early, False)
+    assert bookmarks.get_in_order("loc_001", SORTED) == (None, False)
+    assert bookmarks.get_in_order("loc_002", SORTED) == (None, False)
     bookmarks.advance(None, KEY, write_stamp(late), SORTED)
-    assert bookmarks.reached("loc_002", SORTED) == (late, False)
+    assert bookmarks.get_in_order("loc_002", SORTED) == (late, False)
 
 
 def test_a_bookmark_of_an_older_version_says_no_order() -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     state = {"replication_key": KEY, "replication_key_value": write_stamp(moment)}
     for order in (SORTED, UNSORTED):
-        assert Bookmarks(dict(state)).reached(None, order) == (moment, True)
+        assert Bookmarks(dict(state)).get_in_order(None, order) == (moment, True)
 
 
 def test_a_date_is_a_bookmark_of_lists_too() -> None:
@@ -106,10 +106,10 @@ def test_a_date_is_a_bookmark_of_lists_too() -> None:
         {"replication_key": KEY, "replication_key_value": "2024-03-15"}
     )
     day = datetime(2024, 3, 15, tzinfo=UTC)
-    assert bookmarks.reached(None, SORTED) == (day, True)
+    assert bookmarks.get_in_order(None, SORTED) == (day, True)
     later = day + timedelta(1)
     bookmarks.advance(None, KEY, write_stamp(later), SORTED)
-    assert bookmarks.reached(None, SORTED) == (later, False)
+    assert bookmarks.get_in_order(None, SORTED) == (later, False)
 
 
 def test_a_bookmark_as_a_date() -> None:
