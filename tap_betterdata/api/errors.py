@@ -34,16 +34,15 @@ _ADVICE = {
     "NOT_FOUND": "check api_url",
     "VALIDATION_ERROR": "check the settings that this request was made from",
     "RATE_LIMIT_EXCEEDED": "wait, or lower requests_per_minute and requests_per_hour",
-    # Of other errors nothing better is known.
     "CONFLICT": "try again later; if it stays, ask the vendor",
 }
-# Not 429, which is no failure: such a request is sent again.
 _CODE_BY_STATUS = {
     400: "VALIDATION_ERROR",
     401: "UNAUTHORIZED",
     403: "FORBIDDEN",
     404: "NOT_FOUND",
     409: "CONFLICT",
+    429: "RATE_LIMIT_EXCEEDED",
 }
 _ADVICE_ON_LOCATIONS = {
     "FORBIDDEN": (

@@ -47,7 +47,7 @@ def test_advice_fits_the_endpoint() -> None:
     assert "transfers.read" in advised(403, "INSUFFICIENT_SCOPE")
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429])
 def test_a_status_has_advice_without_a_code(status: int) -> None:
     assert advised(status, None) == advised(status, "NEVER_HEARD_OF")
     assert advised(status, None) != advised(418, None)
