@@ -137,10 +137,9 @@ class SortedList:
         if self.checkpoint is not None:
             settled, left = self.checkpoint
             self.sent.begin(settled)
-            if self.bookmark is None:
-                # What came can't be counted.
-                newest = self._check_newest(first or self._request("desc", 1))
-                self._check_newest_end(newest)
+            # What came can't be counted, and no page of the newest rows is met below.
+            newest = self._check_newest(first or self._request("desc", 1))
+            self._check_newest_end(newest)
             yield from self._go_down(left, settled, self.bookmark)
             # What has moved since that page came is to be there after a first run.
             self.bookmark, self.checkpoint, first = settled, None, None

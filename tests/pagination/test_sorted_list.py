@@ -890,11 +890,15 @@ def test_rows_that_stand_last_in_both_orders_are_not_left_out(
         [*[None] * 7, *ages(6, first=OLD + 1), OLD, OLD, OLD],
     ],
 )
+@pytest.mark.parametrize("is_cut", [False, True])
 def test_rows_that_stand_last_in_both_orders_hide_no_change(
-    stamps: list[float | None],
+    stamps: list[float | None], *, is_cut: bool
 ) -> None:
-    server = Server(stamps, lie=unstamped_last)
+    server = Server(stamps, lie=unstamped_last, cut=2 if is_cut else None)
     target = Target(server, bookmark=EPOCH - timedelta(seconds=2 * OLD))
+    if is_cut:
+        with pytest.raises(CutError):
+            target.run()
     with pytest.raises(NotSortedError):
         target.run()
 
