@@ -6,6 +6,7 @@ import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
 from tap_betterdata.sandbox import Sandbox
+from tap_betterdata.streams.alerts import AlertsConfigStream
 from tap_betterdata.tap import TapBetterData
 from tests.e2e.truth import ALL_KEYS, keys_of
 from tests.running import Runner, catalog_of, config_for
@@ -34,3 +35,11 @@ def test_primary_keys_are_unique_and_never_null(tap: Runner, stream: str) -> Non
     assert keys
     assert len(keys) == len(set(keys))
     assert all(row[name] is not None for row in records for name in ALL_KEYS[stream])
+
+
+def test_the_connection_test_takes_streams_that_are_not_selected() -> None:
+    with Sandbox(items=300, locations=2) as sandbox:
+        assert TapBetterData(config=config_for(sandbox)).run_connection_test()
+        asked = {request.path for request in sandbox.requests}
+    # Left out unless it is selected: no catalog is given.
+    assert AlertsConfigStream.path in asked

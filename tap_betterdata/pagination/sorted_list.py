@@ -137,10 +137,9 @@ class SortedList:
         if self.checkpoint is not None:
             settled, left = self.checkpoint
             self.sent.settle(settled)
-            if self.bookmark is None:
-                # What came can't be counted.
-                newest = self._check_newest(first or self._request("desc", 1))
-                self._check_newest_end(newest)
+            # What came can't be counted, and no page of the newest rows is met below.
+            newest = self._check_newest(first or self._request("desc", 1))
+            self._check_newest_end(newest)
             yield from self._go_down(left, settled, self.bookmark)
             # `first` is old by now: the newest page is asked for anew, for what moved.
             self.bookmark, self.checkpoint, first = settled, None, None
@@ -262,8 +261,8 @@ class SortedList:
                 keys, stamps = self._check_oldest(page, reading)
                 total_before, total = total, page.total or 0
                 is_filled = total >= number * self.size
-                if is_filled and reading and number == count_pages(left, self.size):
-                    self._check_last(stamps, reading)
+                if reading and number == count_pages(left, self.size):
+                    self._check_last(stamps, reading, is_filled=is_filled)
                 known = len(self.sent.keys)
                 rows = self._unsent(page, keys, stamps, until)
                 again = len(keys) - (len(self.sent.keys) - known)
@@ -383,9 +382,16 @@ class SortedList:
             raise NotSortedError(msg)
         return page.total
 
-    def _check_last(self, stamps: list[datetime], reading: Reading) -> None:
-        """Check that the last page of the oldest rows meets the page of the newest."""
-        if stamps[-1] < reading.oldest <= reading.settled:
+    def _check_last(
+        self, stamps: list[datetime], reading: Reading, *, is_filled: bool
+    ) -> None:
+        """Check that the last page of the oldest rows meets the page of the newest.
+
+        Moves explain that older rows end it, but not that rows without a time stamp do:
+        these come last in both orders then, before what is to be read.
+        """
+        is_still = is_filled and reading.oldest <= reading.settled
+        if stamps and stamps[-1] < reading.oldest and (is_still or stamps[-1] == NEVER):
             raise NotSortedError(_SORTS_A_PART)
 
     def _check_newest_end(self, newest: Reading) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -879,6 +879,28 @@ def test_rows_that_stand_last_in_both_orders_are_not_left_out(
             target.run()
     if moved:
         server.pending[server.answers + 3] = [Change(0, "update", 0.4, rows=moved)]
+    with pytest.raises(NotSortedError):
+        target.run()
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        # All of the newest page changed so lately that moves would explain much.
+        [*[None] * 6, *ages(9, first=10.0)],
+        # Rows of one stamp fill it: all rows are left, and do not fill their pages.
+        [*[None] * 7, *ages(6, first=OLD + 1), OLD, OLD, OLD],
+    ],
+)
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_rows_that_stand_last_in_both_orders_hide_no_change(
+    stamps: list[float | None], *, is_cut: bool
+) -> None:
+    server = Server(stamps, lie=unstamped_last, cut=2 if is_cut else None)
+    target = Target(server, bookmark=EPOCH - timedelta(seconds=2 * OLD))
+    if is_cut:
+        with pytest.raises(CutError):
+            target.run()
     with pytest.raises(NotSortedError):
         target.run()
 
